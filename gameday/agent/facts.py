@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this node has and lacks; every missing piece with what helps. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Callable, Dict
+
+from gameday import clock
+from gameday.agent.ledger import Ledger
+from gameday.agent.system import ipset
+from gameday.agent.system.command import find, run
+from gameday.agent.system.iptables import Iptables
+from gameday.errors import GamedayError
+from gameday.faults.base import Facts
+
+TIME_RULE = (
+    "*raw\n:GD-probe - [0:0]\n"
+    "-A GD-probe -m time --datestart 2030-01-01T00:00:00 --datestop 2030-01-01T00:00:01 "
+    '-m comment --comment "gameday:probe" -j DROP\nCOMMIT\n'
+)
+
+
+def collect(iptables: Iptables, ledger: Ledger) -> Facts:
+    """Look at everything that any fault kind may ask for."""
+    missing: Dict[str, str] = {}
+
+    def check(name: str, look: Callable[[], object], advice: str) -> None:
+        try:
+            look()
+        except GamedayError as error:
+            missing[name] = f"{error}; {advice}"
+        except (OSError, ImportError) as error:
+            missing[name] = f"{type(error).__name__}: {error}; {advice}"
+
+    backend = iptables.backend if find("iptables") else ""
+    check("iptables", lambda: run(["iptables", "--version"]), "install the package iptables")
+    modules = "the kernel needs xt_time and xt_comment (RHEL: kernel-modules-extra)"
+    if "iptables" not in missing:
+        check("iptables-time", lambda: iptables.restore(4, TIME_RULE, test=True), modules)
+        check("ip6tables", lambda: iptables.restore(6, TIME_RULE, test=True), modules)
+        check("iptables-set", lambda: run(["iptables", "-m", "set", "--help"]),
+              "iptables lacks the set match (libxt_set)")  # fmt: skip
+    check("ipset", ipset.names, "the kernel needs ip_set and ip_set_hash_net")
+    check("ledger", ledger.check_writable, "gameday needs a writable /var/lib/gameday")
+    return Facts(
+        python=platform.python_version(),
+        kernel=platform.release(),
+        root=os.geteuid() == 0,
+        iptables=backend,
+        missing=missing,
+        links=tuple(sorted(os.listdir("/sys/class/net"))),
+        boot_id=clock.boot_id(),
+    )

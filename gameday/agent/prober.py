@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The probe loop of a vantage node: keeps every sampler's schedule, stamps, and stores.
+
+It runs as a process of its own, so samples go on while the controller cannot be reached,
+and it ends by itself at a moment that was fixed when it started. Each look gets a thread
+of its sampler's pool, so a slow target never delays the next look.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Dict, List, Mapping
+
+from gameday import clock
+from gameday.errors import InvalidInput
+from gameday.probes import TABLE
+from gameday.probes.base import Failed, Outcome, Schedule, Target
+from gameday.probes.params import build
+from gameday.record.types import Sample, to_json
+
+SAMPLE_BYTES_MAX = 64 * 1024
+RUN_NS_MAX = 6 * 3600 * clock.NS_PER_S
+"""No probe loop outlives this, whatever the controller asked."""
+
+STAGGER_NS = 7_300_000
+"""Samplers start this far apart, so that a node's looks do not all fall on one instant."""
+
+
+class Store:
+    """Appends samples to a file; one write per sample, so a killed writer loses at most one."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "ab", buffering=0)
+        self._lock = threading.Lock()
+
+    def write(self, sample: Sample) -> None:
+        """Append one sample as a JSON line."""
+        line = json.dumps(to_json(sample), sort_keys=True, separators=(",", ":")) + "\n"
+        with self._lock:
+            self._file.write(line.encode()[:SAMPLE_BYTES_MAX])
+
+
+class Sampler:
+    """One probe at one target, on its schedule."""
+
+    def __init__(self, spec: Mapping[str, Any], one: Mapping[str, Any], store: Store) -> None:
+        kind = TABLE[spec["kind"]]
+        self.probe, self.node, self.target = spec["name"], one["node"], one["target"]
+        self.period_ns, self.timeout_ns = spec["period_ns"], spec["timeout_ns"]
+        peers = tuple((name, address) for name, address in one["peers"])
+        target = Target(self.target, tuple(one["addresses"]), peers)
+        schedule = Schedule(self.period_ns, self.timeout_ns)
+        self._look = kind.sampler(build(kind.Params, spec["params"]), self.node, target, schedule)
+        self._store = store
+        workers = 2 + self.timeout_ns // self.period_ns
+        self._pool = ThreadPoolExecutor(max_workers=int(workers))
+
+    def run(self, start_ns: int, until_ns: int, stop: threading.Event) -> None:
+        """Look once per period until ``until_ns`` (monotonic) or ``stop``."""
+        seq = 0
+        while not stop.is_set():
+            due = start_ns + seq * self.period_ns
+            if due >= until_ns:
+                break
+            left = due - clock.mono_ns()
+            if left > 0 and stop.wait(left / clock.NS_PER_S):
+                break
+            self._pool.submit(self._one, seq)
+            seq += 1
+        self._pool.shutdown(wait=True)
+
+    def _one(self, seq: int) -> None:
+        start = clock.mono_ns()
+        try:
+            outcome: Outcome = self._look()
+        except OSError as error:
+            outcome = Failed(f"{type(error).__name__}: {error}"[:200])
+        except Exception as error:
+            outcome = Failed(f"probe crashed: {type(error).__name__}: {error}"[:200])
+        self._store.write(stamp(self.probe, self.node, self.target, seq, start, outcome))
+
+
+def stamp(probe: str, node: str, target: str, seq: int, start_ns: int, outcome: Outcome) -> Sample:
+    """A sample that ends now."""
+    end = clock.mono_ns()
+    if isinstance(outcome, Failed):
+        return Sample(probe, node, target, seq, start_ns, end, False, {}, outcome.reason)
+    return Sample(probe, node, target, seq, start_ns, end, True, dict(outcome.value), "")
+
+
+class Listening:
+    """One listener probe: a sample per message, and a heartbeat that says it listened."""
+
+    def __init__(self, spec: Mapping[str, Any], one: Mapping[str, Any], store: Store) -> None:
+        self.kind = TABLE[spec["kind"]]
+        self.probe, self.node, self.period_ns = spec["name"], one["node"], spec["period_ns"]
+        self._params = build(self.kind.Params, spec["params"])
+        self._store = store
+        self._next: Dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def run(self, start_ns: int, until_ns: int, stop: threading.Event) -> None:
+        """Listen until ``until_ns`` (monotonic) or ``stop``."""
+        try:
+            close = self.kind.listen(self._params, self._emit)
+        except OSError as error:
+            self._emit("listener", Failed(f"cannot listen: {error}"))
+            return
+        try:
+            while clock.mono_ns() < until_ns:
+                from gameday.probes.base import Value
+
+                self._emit("listener", Value({}))
+                if stop.wait(self.period_ns / clock.NS_PER_S):
+                    break
+        finally:
+            close()
+
+    def _emit(self, target: str, outcome: Outcome) -> None:
+        now = clock.mono_ns()
+        with self._lock:
+            seq = self._next.get(target, 0)
+            self._next[target] = seq + 1
+        self._store.write(stamp(self.probe, self.node, target, seq, now, outcome))
+
+
+def run(directory: Path) -> int:
+    """Run all samplers that ``directory``/probes.json asks for, until its end.
+
+    Raises:
+        InvalidInput: where the specification is not usable.
+    """
+    spec = json.loads((directory / "probes.json").read_bytes())
+    until = min(int(spec["until_mono_ns"]), clock.mono_ns() + RUN_NS_MAX)
+    store, stop = Store(directory / "samples.jsonl"), threading.Event()
+    loops: List[Any] = []
+    for probe in spec["probes"]:
+        if probe["kind"] not in TABLE:
+            raise InvalidInput(f"this agent knows no probe kind {probe['kind']!r}")
+        kind = Listening if TABLE[probe["kind"]].listens else Sampler
+        loops += [kind(probe, one, store) for one in probe["samplers"]]
+    begin = clock.mono_ns()
+    threads = [
+        threading.Thread(target=loop.run, args=(begin + i * STAGGER_NS, until, stop), daemon=True)
+        for i, loop in enumerate(loops)
+    ]
+    for thread in threads:
+        thread.start()
+    watch_stop(directory, until, stop)
+    for thread in threads:
+        thread.join(timeout=10)
+    return 0
+
+
+def watch_stop(directory: Path, until_ns: int, stop: threading.Event) -> None:
+    """Set ``stop`` once the file ``stop`` appears in ``directory`` or the end is reached."""
+    while clock.mono_ns() < until_ns and not (directory / "stop").exists():
+        if stop.wait(0.2):
+            return
+    stop.set()

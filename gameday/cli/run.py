@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``gameday run``, ``status`` and ``recover``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from gameday.conduct.conductor import Conductor, Ended
+
+REPORTS = click.option(
+    "--reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True,
+    help="Where runs are kept.",
+)  # fmt: skip
+KEY = click.option(
+    "--key", type=click.Path(path_type=Path), help="OpenSSH Ed25519 key that signs the report."
+)
+
+
+@click.command()
+@click.argument("experiment", type=click.Path(path_type=Path))
+@click.option("-i", "--inventory", required=True, type=click.Path(path_type=Path),
+              help="Ansible inventory of the estate.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="Do not ask before arming.")
+@REPORTS
+@KEY
+def run(experiment: Path, inventory: Path, yes: bool, reports: Path, key: Path | None) -> int:
+    """Run EXPERIMENT on the estate of an inventory, and write its signed report."""
+    from gameday.cli.view import make_watcher
+    from gameday.conduct import rundir
+    from gameday.conduct.conductor import Conductor
+    from gameday.experiment import load_experiment
+    from gameday.plan import load_inventory, make_plan
+    from gameday.plan.render import render_plan
+    from gameday.report.sign import load_signing_key
+
+    signing_key = load_signing_key(key)
+    found_experiment = load_experiment(experiment)
+    found_inventory = load_inventory(inventory)
+    plan = make_plan(found_experiment, found_inventory)
+    plan_json = plan.to_json()
+    if not yes:
+        for line in render_plan(plan):
+            click.echo(line)
+        click.confirm("\nRun this now?", abort=True)
+    enter_netns(found_inventory.controller_netns)
+    directory = rundir.make(reports, experiment.read_bytes(), found_inventory.to_json(), plan_json)
+    with make_watcher(plan_json, directory) as watcher:
+        conductor = Conductor(plan_json, found_inventory.to_json(), directory, watcher)
+        on_signals(conductor)
+        ended = conductor.conduct(sys.argv[1:], signing_key.principal)
+    return finish(directory, signing_key, ended)
+
+
+@click.command()
+@click.argument("run_name", metavar="[RUN]", required=False)
+@REPORTS
+@KEY
+def recover(run_name: str | None, reports: Path, key: Path | None) -> int:
+    """Finish what a dead controller left of RUN (default: every unfinished run)."""
+    import json
+
+    from gameday.cli.view import Lines
+    from gameday.conduct import recover as recovery
+    from gameday.conduct import rundir
+    from gameday.report.sign import load_signing_key
+
+    signing_key = load_signing_key(key)
+    if run_name:
+        todo = [rundir.find(reports, run_name)]
+    else:
+        runs = rundir.all_runs(reports)
+        todo = [one for one in runs if recovery.state_of(one) == "unfinished"]
+    if not todo:
+        click.echo(f"nothing to recover in {reports}")
+        return 0
+    codes = []
+    for directory in todo:
+        inventory = json.loads((directory / "inventory.json").read_bytes())
+        enter_netns(inventory["controller_netns"])
+        ended = recovery.recover(directory, Lines())
+        codes.append(finish(directory, signing_key, ended, completed_code=0))
+    return max(codes)
+
+
+@click.command()
+@REPORTS
+def status(reports: Path) -> int:
+    """List runs: running, ended with their verdict, or in need of ``gameday recover``."""
+    from gameday.conduct import rundir
+    from gameday.conduct.recover import state_of
+    from gameday.report.summary import verdict_word
+
+    runs = rundir.all_runs(reports)
+    unfinished = 0
+    for directory in runs:
+        state = state_of(directory)
+        unfinished += state == "unfinished"
+        word = verdict_word(directory) if state == "ended" else ""
+        advice = "its controller is dead: gameday recover" if state == "unfinished" else word
+        click.echo(f"{directory.name}  {state:<10}  {advice}".rstrip())
+    if not runs:
+        click.echo(f"no runs in {reports}")
+    return 3 if unfinished else 0
+
+
+def enter_netns(path: str | None) -> None:
+    """Move to the controller's network namespace, where the inventory names one."""
+    from gameday.transport.netns import enter
+
+    if path:
+        enter(path)
+
+
+def on_signals(conductor: Conductor) -> None:
+    """Ctrl-C and SIGTERM end the faults; a second one changes nothing, that is under way."""
+
+    def stop(number: int, frame: Any) -> None:
+        conductor.request_stop()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def finish(
+    directory: Path, signing_key: Any, ended: Ended, completed_code: int | None = None
+) -> int:
+    """Measure, judge, sign, print; the exit code says how it went."""
+    from gameday.conduct.conductor import not_clean
+    from gameday.report import finish_run
+    from gameday.report.summary import summary_lines
+
+    report = finish_run(directory, signing_key)
+    for line in summary_lines(directory):
+        click.echo(line)
+    if not ended.clean:
+        raise not_clean(ended.states)
+    return int(report["verdict"]["exit_code"]) if completed_code is None else completed_code

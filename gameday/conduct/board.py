@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the probes say now: for steady state, abort conditions and the live view.
+
+Nothing is measured from it: measurements read the whole record afterwards.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gameday import clock
+from gameday.record.types import Sample
+
+KEPT = 512
+"""Samples kept per sampler: two minutes at the shortest usual period."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A sample as the board keeps it; ``at_ns`` is about the controller's monotonic time."""
+
+    at_ns: int
+    ok: bool
+    value: Mapping[str, Any]
+    reason: str
+
+
+class Board:
+    """The latest samples per (probe, vantage, target); used from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._looks: dict[tuple[str, str, str], deque[Look]] = {}
+        self._firing: dict[tuple[str, ...], int] = {}
+
+    def add(self, samples: Iterable[Sample], offset_ns: int) -> None:
+        """Take in samples of a node whose monotonic clock is ``offset_ns`` ahead of ours."""
+        with self._lock:
+            for sample in samples:
+                key = (sample.probe, sample.node, sample.target)
+                looks = self._looks.setdefault(key, deque(maxlen=KEPT))
+                at = sample.start_ns - offset_ns
+                looks.append(Look(at, sample.ok, sample.value, sample.reason))
+                self._note_alert(sample, at)
+
+    def _note_alert(self, sample: Sample, at_ns: int) -> None:
+        status = sample.value.get("status")
+        if status == "firing":
+            self._firing.setdefault((sample.target, *sample.value["labels"]), at_ns)
+        elif status == "resolved":
+            self._firing.pop((sample.target, *sample.value["labels"]), None)
+
+    def firing(self) -> list[tuple[str, ...]]:
+        """Alerts that were told of and not resolved: (name, labels...)."""
+        with self._lock:
+            return sorted(self._firing)
+
+    def since(self, probe: str, from_ns: int) -> dict[tuple[str, str], list[Look]]:
+        """Looks of a probe that began at or after ``from_ns``, per (vantage, target)."""
+        with self._lock:
+            return {
+                (node, target): [look for look in looks if look.at_ns >= from_ns]
+                for (name, node, target), looks in self._looks.items()
+                if name == probe
+            }
+
+    def latest(self) -> dict[tuple[str, str, str], Look]:
+        """The newest look of every sampler."""
+        with self._lock:
+            return {
+                key: max(looks, key=lambda look: look.at_ns)
+                for key, looks in self._looks.items()
+                if looks
+            }
+
+    def failed_for_ns(self, probe: str) -> int:
+        """How long every sampler of a probe has been failing, in ns; 0 where one succeeds.
+
+        A probe of which nothing was ever heard counts as not failing: that is the business
+        of steady state and of coverage.
+        """
+        shortest: int | None = None
+        for looks in self.since(probe, 0).values():
+            if not looks:
+                continue
+            good = [look.at_ns for look in looks if look.ok]
+            begin = max(good) if good else min(look.at_ns for look in looks)
+            last = max(look.at_ns for look in looks)
+            failing = max(0, last - begin)
+            shortest = failing if shortest is None else min(shortest, failing)
+        return shortest or 0
+
+
+def now_ns() -> int:
+    """The board's time."""
+    return clock.mono_ns()

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fetch samples from vantages and compare clocks, all through the run.
+
+Samples lie on the vantage until they are fetched, so a vantage that cannot be reached loses
+nothing: fetching goes on from the same offset once it is back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from gameday import clock
+from gameday.conduct.board import Board
+from gameday.conduct.limits import CLOCK_EVERY_NS, POLL_S, RECONNECT_S
+from gameday.errors import GamedayError, Unreachable
+from gameday.record import kinds
+from gameday.record.journal import Journal
+from gameday.record.record import SAMPLES_LIVE, parse_samples
+from gameday.record.types import Sample
+from gameday.transport.agent import Agent
+
+
+class Recorder:
+    """Journal and sample file of a run; used from several threads."""
+
+    def __init__(self, directory: Path) -> None:
+        self._journal = Journal(directory / "events.jsonl")
+        self._samples = open(directory / SAMPLES_LIVE, "ab", buffering=0)
+        self._lock = threading.Lock()
+
+    def event(self, kind: str, **data: object) -> int:
+        """Write an event to disk; returns its time (monotonic, ns)."""
+        with self._lock:
+            return self._journal.write(kind, **data).at_ns
+
+    def samples(self, lines: bytes) -> None:
+        """Append whole lines as they came."""
+        with self._lock:
+            self._samples.write(lines)
+
+    def close(self) -> None:
+        """Close both files."""
+        with self._lock:
+            self._journal.close()
+            self._samples.close()
+
+
+def exchange(agent: Agent, recorder: Recorder) -> clock.Exchange:
+    """Compare clocks once and write it down."""
+    found = agent.exchange()
+    recorder.event(
+        kinds.CLOCK, node=agent.node, sent_ns=found.sent_ns, received_ns=found.received_ns,
+        node_mono_ns=found.node_mono_ns, node_wall_ns=found.node_wall_ns,
+    )  # fmt: skip
+    return found
+
+
+class Collector:
+    """One thread per node that fetches its samples and compares its clock."""
+
+    def __init__(
+        self, run: str, agent: Agent, board: Board, recorder: Recorder, samples: bool
+    ) -> None:
+        self.agent = agent
+        self.count = 0
+        self.complete = not samples
+        self._run, self._board, self._recorder = run, board, recorder
+        self._fetch = samples
+        self._offset, self._skew_ns, self._next_clock = 0, 0, 0
+        self._lost = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._loop, name=f"collect-{agent.node}", daemon=True
+        )
+
+    def start(self, skew_ns: int) -> None:
+        """Begin; ``skew_ns`` is the node's monotonic clock minus ours, about."""
+        self._skew_ns = skew_ns
+        self._thread.start()
+
+    def finish(self, timeout_s: float) -> None:
+        """Fetch what is left once the node's probe loop has ended, then stop."""
+        deadline = clock.mono_ns() + int(timeout_s * clock.NS_PER_S)
+        while not self.complete and clock.mono_ns() < deadline:
+            self._stop.wait(POLL_S)
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            pause = POLL_S
+            try:
+                self._once()
+                self._note_back()
+            except Unreachable as error:
+                self._note_lost(str(error))
+                pause = RECONNECT_S
+            except GamedayError as error:
+                self._note_lost(f"cannot fetch samples: {error}")
+                pause = RECONNECT_S
+            self._stop.wait(pause)
+
+    def _once(self) -> None:
+        if clock.mono_ns() >= self._next_clock:
+            found = exchange(self.agent, self._recorder)
+            self._skew_ns = found.node_mono_ns - found.middle_ns
+            self._next_clock = clock.mono_ns() + CLOCK_EVERY_NS
+        if not self._fetch:
+            return
+        answer = self.agent.call("samples", run=self._run, offset=self._offset)
+        lines = answer["lines"].encode()
+        if lines:
+            found_samples = parse_samples(lines, f"samples of {self.agent.node}")
+            self._recorder.samples(lines)
+            self._board.add(found_samples, self._skew_ns)
+            self.count += len(found_samples)
+            self._offset = answer["next"]
+        self.complete = not answer["running"] and not lines
+
+    def _note_lost(self, reason: str) -> None:
+        if not self._lost:
+            self._recorder.event(kinds.NODE_LOST, node=self.agent.node, reason=reason)
+        self._lost = True
+
+    def _note_back(self) -> None:
+        if self._lost:
+            self._recorder.event(kinds.NODE_BACK, node=self.agent.node)
+        self._lost = False
+
+
+def missing_count(samples: Sequence[Sample]) -> int:
+    """Numbers that are missing between the first and last sample of every sampler."""
+    highest: dict[tuple[str, str, str], int] = {}
+    count: dict[tuple[str, str, str], int] = {}
+    for sample in samples:
+        key = (sample.probe, sample.node, sample.target)
+        highest[key] = max(highest.get(key, -1), sample.seq)
+        count[key] = count.get(key, 0) + 1
+    return sum(highest[key] + 1 - count[key] for key in highest)

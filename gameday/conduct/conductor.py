@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run from preflight to proven clean. The one file that knows the order.
+
+Whatever happens after the first node was asked to arm, the way out leads through disarming
+every lease and reading every node back.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gameday import __version__, clock
+from gameday.clock import NS_PER_S
+from gameday.conduct import limits, steady
+from gameday.conduct.board import Board
+from gameday.conduct.collect import Collector, Recorder
+from gameday.conduct.fleet import Fleet, addresses
+from gameday.conduct.leases import Leases, NodeState, by_node, leases_of
+from gameday.conduct.preflight import lease_nodes, preflight, vantages
+from gameday.conduct.watcher import Watcher
+from gameday.errors import CannotRun, GamedayError, NotProvenClean, SteadyStateFailed
+from gameday.record import kinds
+from gameday.record.record import SAMPLES_LIVE, pack_samples, read_samples
+from gameday.record.types import Lease
+from gameday.transport.agent import Agent
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the effects of a run ended; what it means is for the report to say."""
+
+    outcome: str
+    clean: bool
+    states: tuple[NodeState, ...]
+
+
+class Abort(Exception):
+    """The run shall end now, with everything undone."""
+
+    def __init__(self, why: str, by: str) -> None:
+        super().__init__(why)
+        self.why, self.by = why, by
+
+
+class Conductor:
+    """Runs one plan once.
+
+    Args:
+        plan: JSON of the plan. inventory: JSON of the inventory.
+        directory: of the run; plan.json, experiment.yaml and inventory.json are there.
+        watcher: is told what happens.
+    """
+
+    def __init__(
+        self, plan: Mapping[str, Any], inventory: Mapping[str, Any], directory: Path,
+        watcher: Watcher,
+    ) -> None:  # fmt: skip
+        self.plan, self.directory, self.watcher = plan, directory, watcher
+        self.run = directory.name
+        self.stop_requested = threading.Event()
+        self.board = Board()
+        self.recorder = Recorder(directory)
+        nodes = sorted({*lease_nodes(plan), *vantages(plan)})
+        self.fleet = Fleet(addresses(inventory, nodes))
+        self.leases = Leases(self.fleet, self.recorder)
+        self._armed: list[Lease] = []
+        self._collectors: list[Collector] = []
+        self._t0_ns: int | None = None
+
+    def conduct(self, argv: list[str], operator: str) -> Ended:
+        """The whole run.
+
+        Raises:
+            CannotRun: where it was given up before anything was armed.
+        """
+        self.recorder.event(
+            kinds.RUN_STARTED, run=self.run, experiment=self.plan["experiment"]["metadata"]["name"],
+            version=__version__, argv=argv, boot_id=clock.boot_id(), operator=operator,
+            pid=os.getpid(), nodes=sorted(self.fleet.agents),
+        )  # fmt: skip
+        outcome = "completed"
+        try:
+            self._before()
+            self._arm()
+            self._through_faults()
+        except Abort as abort:
+            outcome = "aborted"
+            self._note_abort(abort.why, abort.by)
+        except GamedayError as error:
+            outcome = "aborted"
+            self._note_abort("; ".join([error.message, *getattr(error, "problems", ())]), "error")
+            if not self._armed:
+                self._end_probes()
+                self._finish(outcome, ())
+                raise
+        except BaseException as error:
+            self._note_abort(f"{type(error).__name__}: {error}", "error")
+            self._end_faults("error")
+            raise
+        failed = self._end_faults("the window is over" if outcome == "completed" else outcome)
+        if outcome == "completed":
+            self._heal()
+        states = self._prove_clean(failed)
+        self._end_probes()
+        return self._finish(outcome, tuple(states))
+
+    def request_stop(self) -> None:
+        """Ask for an abort (Ctrl-C); safe to call from a signal handler."""
+        self.stop_requested.set()
+
+    def _step(self, name: str, text: str) -> None:
+        self.recorder.event(kinds.STEP, step=name, text=text)
+        self.watcher.step(name, text)
+
+    def _note_abort(self, why: str, by: str) -> None:
+        self.recorder.event(kinds.ABORT, why=why, by=by)
+        self.watcher.note(f"aborting: {why}")
+
+    def _before(self) -> None:
+        count = len(self.fleet.agents)
+        self._step("preflight", f"reach {count} nodes, compare clocks, look for what is missing")
+        skews = preflight(self.plan, self.fleet, self.recorder)
+        self._check_stop()
+        self._step("probes", "start probes on their vantages")
+        self._start_probes(skews)
+        window = self.plan["experiment"]["steady_state"]["for_s"]
+        self._step("steady-state", f"is the estate healthy? {window} s without a failed check")
+        self._await_steady()
+
+    def _start_probes(self, skews: Mapping[str, int]) -> None:
+        wanted = vantages(self.plan)
+        lasts = self._planned_ns()
+
+        def ask(node: str, agent: Agent) -> None:
+            answer = agent.call("probes_start", run=self.run, probes=wanted[node], lasts_ns=lasts)
+            self.recorder.event(
+                kinds.PROBES_STARTED, node=node, probes=[p["name"] for p in wanted[node]],
+                until_mono_ns=answer["until_mono_ns"],
+            )  # fmt: skip
+
+        _, errors = self.fleet.each(wanted, ask)
+        if errors:
+            raise CannotRun("probes could not be started",
+                            problems=[e.message for _, e in sorted(errors.items())])  # fmt: skip
+        for node, agent in self.fleet.agents.items():
+            collector = Collector(self.run, agent, self.board, self.recorder, node in wanted)
+            self._collectors.append(collector)
+            collector.start(skews[node])
+
+    def _planned_ns(self) -> int:
+        timeline = self.plan["timeline"]
+        planned_s = timeline["steady_s"] + timeline["faults_end_s"] + timeline["recover_s"]
+        return planned_s * NS_PER_S + limits.STEADY_EXTRA_NS + limits.ARM_LEAD_NS + limits.SLACK_NS
+
+    def _await_steady(self) -> None:
+        window = self.plan["experiment"]["steady_state"]["for_s"] * NS_PER_S
+        begin = clock.mono_ns()
+        earliest, latest = begin + window, begin + window + limits.STEADY_EXTRA_NS
+        while True:
+            self._check_stop()
+            now = clock.mono_ns()
+            checks = steady.look(self.plan, self.board, now)
+            if now >= earliest and all(check.held for check in checks):
+                break
+            if now >= latest:
+                self._write_steady(checks)
+                raise SteadyStateFailed(
+                    "the estate is not steady; nothing was armed",
+                    problems=[check.reason for check in checks if not check.held],
+                )
+            self._pause(earliest, "the faults are armed")
+        self._write_steady(checks)
+
+    def _write_steady(self, checks: list[steady.Check]) -> None:
+        for check in checks:
+            self.recorder.event(
+                kinds.STEADY, check=check.probe, held=check.held, ok=check.ok, total=check.total,
+                reason=check.reason,
+            )  # fmt: skip
+
+    def _arm(self) -> None:
+        t0_wall = -(-(clock.wall_ns() + limits.ARM_LEAD_NS) // NS_PER_S) * NS_PER_S
+        self._t0_ns = clock.mono_ns() + t0_wall - clock.wall_ns()
+        leases = leases_of(self.plan, self.run, t0_wall)
+        self._armed = leases
+        nodes = len(by_node(leases))
+        self._step("arm", f"arm {len(leases)} leases on {nodes} nodes; they are inert until T0")
+        self.leases.arm(leases)
+        self.leases.prove_exempt(leases)
+        if clock.mono_ns() > self._t0_ns - limits.ARM_CLOSED_NS:
+            raise CannotRun("arming took too long; the run is called off before its window")
+        self._step("armed", f"all {nodes} nodes armed; our own path is proven exempt")
+
+    def _through_faults(self) -> None:
+        t0 = self._t0_ns or 0
+        self._wait_until(t0, "the nodes' kernels open the window", watch=False)
+        self._step("fire", "T0: the nodes' kernels open the window by themselves")
+        end = t0 + self.plan["timeline"]["faults_end_s"] * NS_PER_S
+        self._wait_until(min(t0 + NS_PER_S, end), "read the nodes back", watch=True)
+        states = self.leases.observe(self._now_active(), "active")
+        for node, found in sorted(states.items()):
+            if "foreign" in found:
+                self.watcher.note(f"{node}: part of its lease is missing")
+        self._step("faults", "faults are in effect; probes watch")
+        self._wait_until(end, "the window ends by itself", watch=True)
+        clock.sleep_until_mono(end + limits.SETTLE_NS)
+
+    def _now_active(self) -> list[Lease]:
+        now = clock.wall_ns()
+        return [lease for lease in self._armed if lease.fire_at_ns <= now < lease.expire_at_ns]
+
+    def _end_faults(self, why: str) -> dict[str, str]:
+        self._step("heal", f"end all leases ({why}) and read them back")
+        return self.leases.disarm(self._armed, why)
+
+    def _heal(self) -> None:
+        end = clock.mono_ns() + self.plan["timeline"]["recover_s"] * NS_PER_S
+        try:
+            self._wait_until(end, "the nodes are proven clean", watch=False)
+        except Abort as abort:
+            # The faults have ended by now; the operator only does not want to wait longer.
+            self.watcher.note(f"not waiting for recovery: {abort.why}")
+
+    def _prove_clean(self, failed: Mapping[str, str]) -> list[NodeState]:
+        self._step("prove-clean", "look for anything of ours that is left on any node")
+        for node, reason in sorted(failed.items()):
+            self.watcher.note(f"{node}: not proven absent: {reason}")
+        return self.leases.prove_clean(by_node(self._armed), self._foreign())
+
+    def _foreign(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for event in self._events_of(kinds.OBSERVED):
+            if event["when"] == "ended" and event["observation"].get("foreign_changed"):
+                found[event["node"]] = list(event["observation"]["foreign_changed"])
+        return found
+
+    def _events_of(self, kind: str) -> list[Mapping[str, Any]]:
+        from gameday.record.journal import read_events
+
+        events = read_events(self.directory / "events.jsonl")
+        return [event.data for event in events if event.kind == kind]
+
+    def _end_probes(self) -> None:
+        if not self._collectors:
+            return
+        self._step("collect", "fetch the last samples")
+        wanted = vantages(self.plan)
+        self.fleet.each(wanted, lambda node, agent: agent.call("probes_stop", run=self.run))
+        for collector in self._collectors:
+            collector.finish(timeout_s=15)
+            if collector.agent.node in wanted:
+                self.recorder.event(
+                    kinds.COLLECTED, node=collector.agent.node, samples=collector.count,
+                    missing=0, complete=collector.complete,
+                )  # fmt: skip
+
+    def _finish(self, outcome: str, states: tuple[NodeState, ...]) -> Ended:
+        clean = all(state.clean for state in states)
+        complete = all(collector.complete for collector in self._collectors)
+        if clean and complete:
+            self.fleet.each(
+                self.fleet.agents, lambda node, agent: agent.call("forget", run=self.run)
+            )
+        self.recorder.event(kinds.RUN_ENDED, outcome=outcome, clean=clean)
+        self.recorder.close()
+        self.fleet.close()
+        if (self.directory / SAMPLES_LIVE).exists():
+            pack_samples(self.directory, read_samples(self.directory))
+        return Ended(outcome, clean, states)
+
+    def _wait_until(self, deadline_ns: int, what: str, watch: bool) -> None:
+        while clock.mono_ns() < deadline_ns:
+            self._check_stop()
+            if watch:
+                self._check_conditions()
+            self._pause(deadline_ns, what)
+
+    def _pause(self, next_ns: int, what: str) -> None:
+        self.watcher.tick(self.board, self._t0_ns, next_ns, what)
+        self.stop_requested.wait(limits.TICK_S)
+
+    def _check_stop(self) -> None:
+        if self.stop_requested.is_set():
+            self.stop_requested.clear()
+            raise Abort("the operator asked for it", "operator")
+
+    def _check_conditions(self) -> None:
+        for condition in self.plan["experiment"]["abort"]:
+            failing = self.board.failed_for_ns(condition["probe"])
+            if failing >= condition["failed_for_s"] * NS_PER_S:
+                raise Abort(f"{condition['name']}: {condition['probe']} has failed everywhere for "
+                            f"{failing / NS_PER_S:.1f} s", "condition")  # fmt: skip
+
+
+def not_clean(states: tuple[NodeState, ...]) -> NotProvenClean:
+    """The error that says what is left where, and how to remove it by hand."""
+    left = [f"{s.node}: {piece}" for s in states if not s.clean for piece in s.left]
+    return NotProvenClean("not proven clean: " + "; ".join(left),
+                          "gameday recover tries again; each piece says how to remove it by hand")  # fmt: skip

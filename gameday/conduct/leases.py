@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arm, watch and end the leases of a run. Intent is on disk before a node is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gameday import clock
+from gameday.clock import NS_PER_S
+from gameday.conduct.collect import Recorder
+from gameday.conduct.fleet import Fleet
+from gameday.conduct.limits import DISARM_TRY_NS
+from gameday.errors import CannotRun, GamedayError, NodeError, Unreachable
+from gameday.record import kinds
+from gameday.record.types import Lease, to_json
+from gameday.transport.agent import Agent
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """What a node was found to hold at the end."""
+
+    node: str
+    clean: bool
+    left: tuple[str, ...]
+    foreign_changed: tuple[str, ...]
+
+
+def leases_of(plan: Mapping[str, Any], run: str, t0_wall_ns: int) -> list[Lease]:
+    """The plan's leases with their windows, counted from ``t0_wall_ns`` (whole seconds)."""
+    found = []
+    for fault in plan["faults"]:
+        fire = t0_wall_ns + fault["at_s"] * NS_PER_S
+        expire = fire + fault["for_s"] * NS_PER_S
+        for one in fault["leases"]:
+            found.append(
+                Lease(one["id"], run, one["node"], fault["name"], fault["kind"], one["spec"],
+                      fire, expire)
+            )  # fmt: skip
+    return found
+
+
+def by_node(leases: Iterable[Lease]) -> dict[str, list[Lease]]:
+    """Leases per node."""
+    found: dict[str, list[Lease]] = {}
+    for lease in leases:
+        found.setdefault(lease.node, []).append(lease)
+    return found
+
+
+class Leases:
+    """The leases of one run, on all its nodes."""
+
+    def __init__(self, fleet: Fleet, recorder: Recorder) -> None:
+        self._fleet, self._recorder = fleet, recorder
+
+    def arm(self, leases: list[Lease]) -> None:
+        """Arm all of them, all nodes at once.
+
+        Raises:
+            CannotRun: where a node did not arm; those that did are still to be disarmed.
+        """
+        nodes = by_node(leases)
+
+        def ask(node: str, agent: Agent) -> None:
+            for lease in nodes[node]:
+                data = to_json(lease)
+                self._recorder.event(kinds.ARM_INTENT, node=node, lease=data)
+                answer = agent.call("arm", lease=data)
+                self._recorder.event(
+                    kinds.ARMED, node=node, lease=data, receipt_digest=answer["receipt_digest"],
+                    observation=answer["observation"],
+                )  # fmt: skip
+
+        _, errors = self._fleet.each(nodes, ask)
+        if errors:
+            raise CannotRun(
+                f"{len(errors)} of {len(nodes)} nodes were not armed; the run is called off",
+                problems=[e.message for _, e in sorted(errors.items())],
+            )
+
+    def observe(self, leases: list[Lease], when: str) -> dict[str, list[str]]:
+        """States per node, written down; nodes that do not answer are left out."""
+        nodes = by_node(leases)
+
+        def ask(node: str, agent: Agent) -> list[str]:
+            states = []
+            for lease in nodes[node]:
+                found = agent.call("observe", lease=lease.id)
+                self._recorder.event(
+                    kinds.OBSERVED, node=node, lease=lease.id, observation=found, when=when
+                )
+                states.append(found["state"])
+            return states
+
+        answers, _ = self._fleet.each(nodes, ask)
+        return answers
+
+    def prove_exempt(self, leases: list[Lease]) -> None:
+        """Show that our own SSH packets reach the exemption, which stands before every DROP.
+
+        A packet that the exemption returns never sees the rules behind it, so a counter that
+        grows while we talk proves that the window cannot cut us off.
+
+        Raises:
+            CannotRun: where a node's exemption did not count our packets.
+        """
+        nodes = by_node(lease for lease in leases if "exempt" in lease.spec)
+
+        def ask(node: str, agent: Agent) -> bool:
+            held = True
+            for lease in nodes[node]:
+                before = _exempted(agent.call("observe", lease=lease.id))
+                after = _exempted(agent.call("observe", lease=lease.id))
+                held = held and after > before
+                self._recorder.event(
+                    kinds.EXEMPT, node=node, lease=lease.id, before=before, after=after, held=held
+                )
+            return held
+
+        answers, errors = self._fleet.each(nodes, ask)
+        problems = [e.message for _, e in sorted(errors.items())]
+        problems += [
+            f"{node}: our packets do not reach the management exemption"
+            for node, held in sorted(answers.items())
+            if not held
+        ]
+        if problems:
+            raise CannotRun("the management path is not proven exempt", problems=problems)
+
+    def disarm(self, leases: list[Lease], why: str) -> dict[str, str]:
+        """End all of them and read back; returns node to reason for those not proven absent.
+
+        A node that cannot be reached is asked again until ``DISARM_TRY_NS`` is over: its
+        kernel ends the fault by itself meanwhile.
+        """
+        todo = by_node(leases)
+        deadline = clock.mono_ns() + DISARM_TRY_NS
+        failed: dict[str, str] = {}
+
+        def ask(node: str, agent: Agent) -> str:
+            return self._disarm_node(agent, todo[node], why)
+
+        while todo:
+            answers, errors = self._fleet.each(list(todo), ask)
+            failed = {node: error.message for node, error in errors.items()}
+            failed |= {node: left for node, left in answers.items() if left}
+            for node in answers:
+                if node not in failed:
+                    todo.pop(node)
+            if not todo or clock.mono_ns() >= deadline:
+                break
+            clock.sleep_until_mono(min(deadline, clock.mono_ns() + NS_PER_S))
+        return failed
+
+    def _disarm_node(self, agent: Agent, leases: list[Lease], why: str) -> str:
+        left: list[str] = []
+        for lease in leases:
+            sent = self._recorder.event(
+                kinds.DISARM_INTENT, node=agent.node, lease=lease.id, why=why
+            )
+            try:
+                answer = agent.call("disarm", lease=lease.id)
+            except NodeError as error:
+                if isinstance(error, Unreachable) or "no lease" not in error.message:
+                    raise
+                # The node never got this lease: its ledger, written first, does not have it.
+                answer = {"done": [], "observation": {"state": "absent", "left": []}}
+            self._recorder.event(
+                kinds.DISARMED, node=agent.node, lease=lease.id, sent_ns=sent, done=answer["done"]
+            )
+            self._recorder.event(
+                kinds.OBSERVED, node=agent.node, lease=lease.id,
+                observation=answer["observation"], when="ended",
+            )  # fmt: skip
+            if answer["observation"]["state"] != "absent":
+                left += answer["observation"]["left"]
+        return "; ".join(left)
+
+    def prove_clean(
+        self, nodes: Iterable[str], foreign: Mapping[str, list[str]]
+    ) -> list[NodeState]:
+        """Look for anything tagged as ours on every node; who does not answer is not clean."""
+        wanted = list(nodes)
+
+        def ask(node: str, agent: Agent) -> list[str]:
+            return list(agent.call("audit")["left"])
+
+        answers, errors = self._fleet.each(wanted, ask)
+        states = []
+        for node in wanted:
+            left = answers.get(node, [f"not read back: {errors[node].message}"] if node in errors
+                               else ["not read back"])  # fmt: skip
+            state = NodeState(node, not left, tuple(left), tuple(foreign.get(node, [])))
+            states.append(state)
+            self._recorder.event(
+                kinds.CLEAN, node=node, clean=state.clean, left=list(state.left),
+                foreign_changed=list(state.foreign_changed),
+            )  # fmt: skip
+        return states
+
+
+def _exempted(observation: Mapping[str, Any]) -> int:
+    counters = observation["counters"]
+    return int(counters.get("exempt", 0)) + int(counters.get("exempt-ssh", 0))
+
+
+def first_line(error: GamedayError) -> str:
+    """The message of an error, on one line."""
+    return error.message.splitlines()[0] if error.message else type(error).__name__

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The conductor's bounds, each with its reason."""
+
+from __future__ import annotations
+
+from gameday.clock import NS_PER_MS, NS_PER_S
+
+PARALLEL_NODES = 64
+"""Threads that talk to nodes at once; each mostly waits for its node."""
+
+TARGET_OFFSET_NS_MAX = 500 * NS_PER_MS
+"""A fault's window is kept by its node's own wall clock, so a node that is further off would
+cut early or late by as much, and some nodes would be cut while others are not."""
+
+VANTAGE_OFFSET_NS_MAX = 100 * NS_PER_S
+"""Samples are stamped with the monotonic clock, so a vantage's wall clock does not matter to
+them; one that is further off does not keep time at all, and its logs cannot be compared."""
+
+CLOCK_EXCHANGES = 8
+"""Exchanges per node before anything is armed; the best of several bounds the offset."""
+
+CLOCK_EVERY_NS = 2 * NS_PER_S
+"""Between exchanges during the run: at 200 ppm the bound grows by 0.2 ms in half of it."""
+
+POLL_S = 0.25
+"""Between two questions for a vantage's new samples."""
+
+RECONNECT_S = 1.0
+
+STEADY_EXTRA_NS = 30 * NS_PER_S
+"""The estate is given this long beyond its own window to be steady; then the run is given up."""
+
+STEADY_DELIVERED_PERCENT = 80
+"""A check with fewer samples than this share of its schedule has not been observed."""
+
+ARM_LEAD_NS = 4 * NS_PER_S
+"""From the first node asked to the window's start. Arming takes about 0.5 s a node and runs
+in parallel; whoever is not armed a second before the start calls the run off."""
+
+ARM_CLOSED_NS = 1 * NS_PER_S
+"""All nodes must be armed this long before the start, so that the run can still be called off."""
+
+SETTLE_NS = 300 * NS_PER_MS
+"""After a window's end, before nodes are asked whether it ended: their clocks may be behind."""
+
+DISARM_TRY_NS = 30 * NS_PER_S
+"""How long a node that does not answer is asked again before it is called not proven clean."""
+
+SLACK_NS = 60 * NS_PER_S
+"""Probes live this much longer than the plan, so that a late end is still seen."""
+
+TICK_S = 0.1

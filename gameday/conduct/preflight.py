@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Before anything is armed: every node reached, in time, able, and without leftovers.
+
+All problems of all nodes are reported at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gameday import clock
+from gameday.conduct.collect import Recorder, exchange
+from gameday.conduct.fleet import Fleet
+from gameday.conduct.limits import CLOCK_EXCHANGES, TARGET_OFFSET_NS_MAX, VANTAGE_OFFSET_NS_MAX
+from gameday.errors import CannotRun, GamedayError
+from gameday.faults import TABLE
+from gameday.faults.base import Facts
+from gameday.record import kinds
+from gameday.record.types import from_json
+from gameday.transport.agent import Agent
+
+
+def lease_nodes(plan: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Node to the fault kinds it gets leases of."""
+    found: dict[str, set[str]] = {}
+    for fault in plan["faults"]:
+        for lease in fault["leases"]:
+            found.setdefault(lease["node"], set()).add(fault["kind"])
+    return found
+
+
+def vantages(plan: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Vantage node to its probes, each with only the samplers that run there."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for probe in plan["probes"]:
+        for node in sorted({one["node"] for one in probe["samplers"]}):
+            mine = [one for one in probe["samplers"] if one["node"] == node]
+            found.setdefault(node, []).append({**probe, "samplers": mine})
+    return found
+
+
+def preflight(plan: Mapping[str, Any], fleet: Fleet, recorder: Recorder) -> dict[str, int]:
+    """Check every node of the run; returns node to about its clock's skew to ours, in ns.
+
+    Raises:
+        CannotRun: with every problem found; nothing was armed.
+    """
+    targets = lease_nodes(plan)
+    base = (clock.mono_ns(), clock.wall_ns())
+
+    def check(node: str, agent: Agent) -> tuple[int, list[str]]:
+        return _check_node(agent, targets.get(node, set()), base, recorder)
+
+    answers, errors = fleet.each(fleet.agents, check)
+    problems = [_with_hint(error) for _, error in sorted(errors.items())]
+    for _, (_, found) in sorted(answers.items()):
+        problems += found
+    if problems:
+        raise CannotRun(f"{len(problems)} problem(s) before anything was armed", problems=problems)
+    return {node: skew for node, (skew, _) in answers.items()}
+
+
+def _with_hint(error: GamedayError) -> str:
+    return f"{error.message}" + (f" ({error.hint})" if error.hint else "")
+
+
+def _check_node(
+    agent: Agent, fault_kinds: set[str], base: tuple[int, int], recorder: Recorder
+) -> tuple[int, list[str]]:
+    agent.open()
+    exchanges = [exchange(agent, recorder) for _ in range(CLOCK_EXCHANGES)]
+    data = agent.call("facts")
+    recorder.event(kinds.FACTS, node=agent.node, facts=data)
+    facts = from_json(Facts, data)
+    problems = _clock_problems(agent.node, exchanges, base, bool(fault_kinds))
+    if not facts.root:
+        problems.append(f"{agent.node}: the agent does not run as root")
+    if "ledger" in facts.missing:
+        problems.append(f"{agent.node}: {facts.missing['ledger']}")
+    for kind in sorted(fault_kinds):
+        reason = TABLE[kind].available(facts)
+        if reason:
+            problems.append(f"{agent.node}: fault {kind} is not available: {reason}")
+    if fault_kinds:
+        left = agent.call("audit")["left"]
+        if left:
+            problems.append(
+                f"{agent.node}: {len(left)} piece(s) of another run are still there, the first: "
+                f"{left[0]} (is a run going on? else: gameday recover)"
+            )
+    best = min(exchanges, key=lambda e: e.received_ns - e.sent_ns)
+    return best.node_mono_ns - best.middle_ns, problems
+
+
+def _clock_problems(
+    node: str, exchanges: list[clock.Exchange], base: tuple[int, int], target: bool
+) -> list[str]:
+    offset = clock.wall_offset(exchanges, base)
+    limit = TARGET_OFFSET_NS_MAX if target else VANTAGE_OFFSET_NS_MAX
+    if offset is None or max(abs(offset.lo), abs(offset.hi)) <= limit:
+        return []
+    ahead = "ahead of" if offset.lo > 0 else "behind"
+    seconds = min(abs(offset.lo), abs(offset.hi)) / clock.NS_PER_S
+    return [
+        f"{node}: its clock is {seconds:.3f} s {ahead} the controller's; at most "
+        f"{limit / clock.NS_PER_S:.3f} s is allowed (does time synchronisation run there?)"
+    ]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether every probe delivered the samples that its schedule promised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gameday.clock import Interval
+from gameday.errors import EvidenceError
+from gameday.measures.common import missing_between, recover_ns
+from gameday.record import kinds
+from gameday.record.record import Record, Seen
+
+PPM = 1_000_000
+DELIVERED_PPM_MIN = 950_000
+"""A sampler that delivered less makes the run invalid: too much may have gone unseen."""
+
+LISTENER = "listener"
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What one sampler delivered.
+
+    Attributes:
+        probe, node, target: which sampler.
+        due, delivered: samples in the watched time by its schedule, and in the record.
+        gaps: absent numbers between the first sample and the last.
+        ppm: delivered over due, at most a million.
+        held: whether that is enough.
+    """
+
+    probe: str
+    node: str
+    target: str
+    due: int
+    delivered: int
+    gaps: int
+    ppm: int
+    held: bool
+
+
+def check_coverage(record: Record) -> list[Covered]:
+    """Every sampler of the plan, over the time in which it was watched."""
+    span = watched(record)
+    found = []
+    for probe in record.plan["probes"]:
+        streams = record.seen(probe["name"])
+        for sampler in probe["samplers"]:
+            samples = _stream(streams, sampler)
+            found.append(_covered(probe, sampler, samples, span))
+    return found
+
+
+def watched(record: Record) -> Interval:
+    """From the last node's start of probing to the end of recovery, in the run's time.
+
+    A run that was aborted is watched to the end of its faults, one that never got to
+    arming up to the last thing the controller did.
+    """
+    started = [event.at_ns for event in record.of_kind(kinds.PROBES_STARTED)]
+    begin = max(started, default=record.span.lo)
+    aborted = any(True for _ in record.of_kind(kinds.ABORT))
+    ends = []
+    for fault in record.plan["faults"]:
+        try:
+            ends.append(record.window(fault["name"]).end.lo)
+        except EvidenceError:
+            continue
+    if not ends:
+        return Interval(begin, max(begin, _last_step(record)))
+    end = max(ends) + (0 if aborted else recover_ns(record))
+    return Interval(begin, max(begin, end))
+
+
+def _last_step(record: Record) -> int:
+    """When the controller began to collect, or its last event."""
+    for event in record.of_kind(kinds.STEP):
+        if event.data["step"] in ("prove-clean", "collect"):
+            return event.at_ns
+    return record.span.hi
+
+
+def _stream(
+    streams: Mapping[tuple[str, str], Sequence[Seen]], sampler: Mapping[str, Any]
+) -> Sequence[Seen]:
+    """A sampler's samples; of a listener, the ones that prove that it listened."""
+    node = sampler["node"]
+    listened = streams.get((node, LISTENER))
+    if listened is not None:
+        return [s for s in listened if s.sample.ok]
+    return streams.get((node, sampler["target"]), [])
+
+
+def _covered(
+    probe: Mapping[str, Any], sampler: Mapping[str, Any], samples: Sequence[Seen], span: Interval
+) -> Covered:
+    # One sample less than fits is no loss: the schedule's phase is not the window's.
+    due = max(1, span.width // int(probe["period_ns"]) - 1)
+    within = [s for s in samples if s.start.hi >= span.lo and s.start.lo <= span.hi]
+    ppm = min(PPM, len(within) * PPM // due)
+    return Covered(
+        probe["name"], sampler["node"], sampler["target"], due, len(within),
+        missing_between(within), ppm, ppm >= DELIVERED_PPM_MIN,
+    )  # fmt: skip

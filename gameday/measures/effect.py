@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The effect gate: the fault hit what it was aimed at, and only that.
+
+The plan adds ICMP echo probes for pairs of nodes. A *cut* pair answered before onset and
+must be silent inside the window; a *control* pair must answer throughout. Where the gate
+does not hold, the run is invalid: whatever was measured, it was not this fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gameday.clock import Interval
+from gameday.errors import EvidenceError
+from gameday.measures.common import inside, period_ns
+from gameday.measures.transitions import settled
+from gameday.measures.words import count, milliseconds
+from gameday.record.record import Record, Seen, Window
+
+CONTROL_LOST_MAX = 2
+"""Echoes a control pair may lose in the window: a busy node drops one now and then."""
+
+INSIDE_MIN = 3
+"""Fewer looks inside the window than this say nothing about a pair."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What one pair of nodes showed.
+
+    Attributes:
+        node, target: who asked whom. cut: whether the fault was meant to cut it.
+        held: did as meant; None where the samples do not tell.
+        answered, asked: echoes inside the window.
+        onset: when it fell silent, in the run's time; None where it does not apply.
+        text: one sentence.
+    """
+
+    node: str
+    target: str
+    cut: bool
+    held: bool | None
+    answered: int
+    asked: int
+    onset: Interval | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The gate of one fault.
+
+    Attributes:
+        fault: its name. held: True, False, or None where the samples do not tell.
+        pairs: every pair. evidence: sentences, failures first.
+        onset: all cut pairs' observed onsets as one interval, or None.
+    """
+
+    fault: str
+    held: bool | None
+    pairs: tuple[Pair, ...] = ()
+    evidence: tuple[str, ...] = ()
+    onset: Interval | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_effects(record: Record) -> list[Effect]:
+    """The gate of each fault that the plan has one for."""
+    found = []
+    for fault, planned in record.plan.get("effect", {}).items():
+        try:
+            found.append(_check(record, fault, planned))
+        except EvidenceError as error:
+            found.append(Effect(fault, None, evidence=(error.message,)))
+    return found
+
+
+def _check(record: Record, fault: str, planned: Mapping[str, Any]) -> Effect:
+    window = record.window(fault)
+    streams = record.seen(planned["probe"])
+    period = period_ns(record, planned["probe"])
+    pairs = [
+        _cut_pair(node, target, streams.get((node, target), ()), window, period)
+        for node, target in planned["cut"]
+    ] + [
+        _control_pair(node, target, streams.get((node, target), ()), window)
+        for node, target in planned["control"]
+    ]
+    wrong = [p for p in pairs if p.held is False]
+    blind = [p for p in pairs if p.held is None]
+    held = False if wrong else None if blind or not pairs else True
+    onset = _hull([p.onset for p in pairs if p.onset is not None])
+    evidence = [p.text for p in (*wrong, *blind)] or _summary(pairs, window, onset)
+    return Effect(fault, held, tuple(pairs), tuple(evidence), onset)
+
+
+def _cut_pair(node: str, target: str, samples: Sequence[Seen], window: Window, period: int) -> Pair:
+    before = [s for s in samples if s.end.hi < window.onset.lo]
+    within = [s for s in samples if inside(s, window)]
+    answered = sum(s.sample.ok for s in within)
+
+    def pair(held: bool | None, text: str, onset: Interval | None = None) -> Pair:
+        sentence = f"{node} → {target}: {text}"
+        return Pair(node, target, True, held, answered, len(within), onset, sentence)
+
+    if answered:
+        return pair(False, f"answered {answered} of {len(within)} echoes while meant to be cut")
+    if len(within) < INSIDE_MIN or not any(s.sample.ok for s in before):
+        few = f"only {count(len(within), 'look')} inside the window"
+        silent = "did not answer before the onset either"
+        return pair(None, few if len(within) < INSIDE_MIN else silent)
+    change = settled(samples, lambda s: not s.sample.ok, period, window.end)
+    if change.status != "measured":
+        return pair(None, change.reason)
+    late = change.moment.lo > window.onset.hi
+    if late or change.moment.hi < window.onset.lo:
+        when = "later than the lease's start" if late else "already before the lease's start"
+        return pair(False, f"fell silent {when}", change.moment)
+    return pair(True, f"silent for {count(len(within), 'look')}", change.moment)
+
+
+def _control_pair(node: str, target: str, samples: Sequence[Seen], window: Window) -> Pair:
+    within = [s for s in samples if inside(s, window)]
+    answered = sum(s.sample.ok for s in within)
+    lost = len(within) - answered
+    if len(within) < INSIDE_MIN:
+        held, text = None, f"only {count(len(within), 'look')} inside the window"
+    elif lost > CONTROL_LOST_MAX:
+        held, text = False, f"lost {lost} of {len(within)} echoes and was not meant to be cut"
+    else:
+        held, text = True, f"answered {answered} of {len(within)} echoes"
+    sentence = f"{node} → {target}: {text}"
+    return Pair(node, target, False, held, answered, len(within), None, sentence)
+
+
+def _hull(intervals: Sequence[Interval]) -> Interval | None:
+    """The moment at which all pairs had fallen silent, as the widest honest interval."""
+    if not intervals:
+        return None
+    return Interval(min(i.lo for i in intervals), max(i.hi for i in intervals))
+
+
+def _summary(pairs: Sequence[Pair], window: Window, onset: Interval | None) -> list[str]:
+    cut, control = [p for p in pairs if p.cut], [p for p in pairs if not p.cut]
+    lines = [
+        f"{count(len(cut), 'cut pair')} silent for all {_asked(cut)} echoes inside the window",
+        f"{count(len(control), 'control pair')} answered {_answered(control)} of "
+        f"{_asked(control)} echoes",
+    ]
+    if onset is not None:
+        lines.append(
+            f"pairs fell silent between {milliseconds(window.onset.lo - onset.lo)} before and "
+            f"{milliseconds(onset.hi - window.onset.lo)} after the leases' start"
+        )
+    return lines
+
+
+def _asked(pairs: Iterable[Pair]) -> int:
+    return sum(p.asked for p in pairs)
+
+
+def _answered(pairs: Iterable[Pair]) -> int:
+    return sum(p.answered for p in pairs)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of events, and what the ``data`` of each holds. Nothing else is written.
+
+This module travels to nodes: standard library only, Python 3.9 syntax.
+"""
+
+from __future__ import annotations
+
+RUN_STARTED = "run.started"
+"""run, experiment (name), version, argv, boot_id, operator, pid, nodes (list of str)"""
+
+FACTS = "node.facts"
+"""node, facts (JSON of the agent: kernel, python, iptables backend, ...)"""
+
+CLOCK = "clock.exchange"
+"""node, sent_ns, received_ns (controller, monotonic), node_mono_ns, node_wall_ns"""
+
+STEP = "run.step"
+"""step: preflight | probes | steady-state | arm | armed | fire | faults | heal | prove-clean
+| collect | judge; text. Written before the step is begun."""
+
+STEADY = "steady-state"
+"""check (name), held (bool), ok, total (counts), reason"""
+
+PROBES_STARTED = "probes.started"
+"""node, probes (list of names), until_mono_ns (the node's clock)"""
+
+ARM_INTENT = "lease.arm-intent"
+"""node, lease (JSON of Lease). On disk before the node is asked."""
+
+ARMED = "lease.armed"
+"""node, lease (JSON), receipt_digest, observation (JSON)"""
+
+OBSERVED = "lease.observed"
+"""node, lease (id), observation (JSON), when: armed | active | ended"""
+
+EXEMPT = "management.exempt"
+"""node, lease (id), before, after (packets that matched the exemption), held (bool)"""
+
+DISARM_INTENT = "lease.disarm-intent"
+"""node, lease (id), why"""
+
+DISARMED = "lease.disarmed"
+"""node, lease (id), sent_ns (controller's time when asked), done (list of str, what was
+removed; empty where nothing was left)"""
+
+ABORT = "run.abort"
+"""why, by: operator | condition | controller-died | error"""
+
+CLEAN = "node.clean"
+"""node, clean (bool), left (list of str), foreign_changed (list of str)"""
+
+EFFECT = "fault.effect"
+"""fault, held (bool or None), evidence (list of str)"""
+
+NODE_LOST = "node.lost"
+"""node, reason"""
+
+NODE_BACK = "node.back"
+"""node"""
+
+COLLECTED = "samples.collected"
+"""node, samples (count), missing (count), complete (bool)"""
+
+RUN_ENDED = "run.ended"
+"""outcome: completed | aborted, clean (bool)"""

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report in a few plain lines, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gameday.report.words import (
+    JUDGEMENT_TONE,
+    OBSERVED_TEXT,
+    OBSERVED_TONE,
+    SIGN,
+    VERDICT_TEXT,
+    VERDICT_TITLE,
+    VERDICT_TONE,
+    clean_text,
+    interval_text,
+    limit_text,
+)
+
+REASONS_MAX = 6
+
+
+def summary_lines(report: Mapping[str, Any], path: str = "") -> list[str]:
+    """Verdict, objectives, predictions, clean, and where the report is.
+
+    Args:
+        report: report.json. path: of the HTML; left out where empty.
+    """
+    verdict = report["verdict"]
+    word = verdict["verdict"]
+    lines = [
+        f"{SIGN[VERDICT_TONE[word]]} {VERDICT_TITLE[word].upper()}: "
+        f"{report['experiment']['title']} (run {report['run']['id']})",
+        f"  {VERDICT_TEXT[word]}",
+    ]
+    lines += [f"  - {reason}" for reason in verdict["reasons"][:REASONS_MAX]]
+    hidden = len(verdict["reasons"]) - REASONS_MAX
+    if hidden > 0:
+        lines.append(f"  - and {hidden} more, see the report")
+    lines += ["", "Objectives", *_objectives(report)]
+    if report["predictions"]:
+        lines += ["", "Predicted beside observed"]
+        for prediction in report["predictions"]:
+            tone = OBSERVED_TONE[prediction["observed"]]
+            said = OBSERVED_TEXT[prediction["observed"]]
+            lines.append(f"  {SIGN[tone]} {prediction['text']}")
+            lines.append(f"      {said}: {prediction['seen']}")
+    for finding in report["findings"]:
+        lines.append(f"  ! {finding}")
+    lines += ["", clean_text(report["clean"])]
+    if path:
+        lines.append(f"Report: {path}")
+    return lines
+
+
+def _objectives(report: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (
+            SIGN[JUDGEMENT_TONE[o["judgement"]]],
+            o["name"],
+            interval_text(o["measurement"]),
+            limit_text(o),
+            o["judgement"],
+        )
+        for o in report["objectives"]
+    ]
+    wide = [max((len(row[at]) for row in rows), default=0) for at in range(5)]
+    return [
+        f"  {sign} {name:<{wide[1]}}  {found:>{wide[2]}}  {limit:>{wide[3]}}  {judgement}"
+        for sign, name, found, limit, judgement in rows
+    ]

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent on one node, seen from the controller: push it, start it, call it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import paramiko
+
+from gameday import clock
+from gameday.clock import Exchange
+from gameday.errors import NodeError, Unreachable
+from gameday.transport.package import agent_package
+from gameday.transport.ssh import Address, Connection
+
+CALL_TIMEOUT_S = 25
+"""Arming runs a few programs on a loaded node; a call that takes longer is a lost node."""
+
+ANSWER_BYTES_MAX = 8 << 20
+
+
+class Agent:
+    """One node's agent over one SSH connection; calls from several threads take turns."""
+
+    def __init__(self, address: Address) -> None:
+        self.node = address.node
+        self.address = address
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._channel: paramiko.Channel | None = None
+        self._rest = b""
+        self._next = 0
+
+    def open(self) -> None:
+        """Connect, push the agent if the node has not got it, start it.
+
+        Raises:
+            Unreachable: where there is no way in. NodeError: no sudo, no Python.
+        """
+        with self._lock:
+            self._open()
+
+    def call(self, name: str, **arguments: Any) -> Any:
+        """Ask the agent and return its answer.
+
+        Raises:
+            Unreachable: where the connection broke; the next ``open`` makes a new one.
+            NodeError: where the agent answered with an error.
+        """
+        with self._lock:
+            if self._channel is None:
+                self._open()
+            return self._call(name, arguments)
+
+    def exchange(self) -> Exchange:
+        """Compare clocks once; the interval is the round trip of an idle channel."""
+        with self._lock:
+            if self._channel is None:
+                self._open()
+            sent = clock.mono_ns()
+            answer = self._call("clock", {})
+            received = clock.mono_ns()
+        return Exchange(sent, received, answer["mono_ns"], answer["wall_ns"])
+
+    def close(self) -> None:
+        """End the agent's ``serve`` and the connection; leases and probes go on."""
+        with self._lock:
+            self._drop()
+
+    def _open(self) -> None:
+        self._drop()
+        connection = Connection(self.address)
+        try:
+            path = push(connection)
+            self._check_sudo(connection)
+            argv = ["sudo", "-n", self.address.python, path, "serve"]
+            self._channel = connection.channel(argv)
+            self._channel.settimeout(CALL_TIMEOUT_S)
+        except Exception:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._channel, self._rest = None, None, b""
+
+    def _check_sudo(self, connection: Connection) -> None:
+        status, out, err = connection.run(["sudo", "-n", self.address.python, "-c", "print(1)"])
+        if status == 0 and out.strip() == b"1":
+            return
+        said = err.decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"exit status {status}"
+        if "password" in reason:
+            raise NodeError(
+                f"{self.node}: sudo asks {self.address.user} for a password",
+                f"allow `{self.address.user} ALL=(root) NOPASSWD: {self.address.python}` there",
+            )
+        raise NodeError(f"{self.node}: cannot run {self.address.python} with sudo: {reason}",
+                        "set ansible_python_interpreter, or install python3 there")  # fmt: skip
+
+    def _call(self, name: str, arguments: dict[str, Any]) -> Any:
+        channel = self._channel
+        if channel is None:
+            raise Unreachable(f"{self.node}: not connected")
+        self._next += 1
+        request = {"id": self._next, "call": name, "with": arguments}
+        try:
+            channel.sendall(json.dumps(request).encode() + b"\n")
+            answer = json.loads(self._line(channel))
+        except (OSError, EOFError, ValueError, paramiko.SSHException) as error:
+            self._drop()
+            raise Unreachable(f"{self.node}: {name}: {error or type(error).__name__}") from error
+        if answer.get("id") != self._next:
+            self._drop()
+            raise Unreachable(f"{self.node}: {name}: an answer to another question")
+        if "error" in answer:
+            raise NodeError(f"{self.node}: {name}: {answer['error']}")
+        return answer["ok"]
+
+    def _line(self, channel: paramiko.Channel) -> bytes:
+        while b"\n" not in self._rest:
+            chunk = channel.recv(1 << 16)
+            if not chunk:
+                said = channel.recv_stderr(4096) if channel.recv_stderr_ready() else b""
+                raise EOFError("the agent ended: " + said.decode(errors="replace")[-300:])
+            self._rest += chunk
+            if len(self._rest) > ANSWER_BYTES_MAX:
+                raise EOFError("an answer without end")
+        line, self._rest = self._rest.split(b"\n", 1)
+        return line
+
+
+def push(connection: Connection) -> str:
+    """Make sure the node has this agent; returns its path on the node.
+
+    Raises:
+        Unreachable, NodeError: as ``Connection``; NodeError also where the digest differs
+            after the transfer.
+    """
+    package = agent_package()
+    directory = ".gameday"
+    path = f"{directory}/agent-{package.sha256[:16]}.pyz"
+    if _digest(connection, path) != package.sha256:
+        connection.run(["mkdir", "-p", "-m", "0700", directory])
+        connection.put(package.content, path)
+        if _digest(connection, path) != package.sha256:
+            raise NodeError(f"{connection.address.node}: {path} differs from what was pushed")
+    return path
+
+
+def _digest(connection: Connection, path: str) -> str:
+    status, out, _ = connection.run(["sha256sum", "--", path])
+    return out.decode().split(" ")[0] if status == 0 else ""

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as one file: a zip that Python runs, the same bytes for the same sources."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from gameday.errors import require
+
+OWN = ("__init__.py", "errors.py", "clock.py")
+OWN_PACKAGES = ("agent", "faults", "probes")
+OWN_RECORD = ("__init__.py", "types.py", "kinds.py", "journal.py")
+CARRIED = ("pyroute2", "dns")
+"""Pure Python libraries that nodes do not have: netlink, and DNS messages."""
+
+BYTES_MAX = 1_500_000
+"""A package larger than this is slow to push to fifty nodes over a WAN."""
+
+MAIN = "import sys\nfrom gameday.agent.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Package:
+    """The agent's bytes and their digest."""
+
+    content: bytes
+    sha256: str
+
+
+@lru_cache(maxsize=1)
+def agent_package() -> Package:
+    """Build the agent from the installed sources.
+
+    Raises:
+        RequirementFailed: where it grew over ``BYTES_MAX``.
+    """
+    files = {"__main__.py": MAIN.encode()}
+    root = Path(__file__).resolve().parent.parent
+    paths = [root / name for name in OWN] + [root / "record" / name for name in OWN_RECORD]
+    for package in OWN_PACKAGES:
+        paths += sorted((root / package).rglob("*.py"))
+    for path in paths:
+        files[f"gameday/{path.relative_to(root).as_posix()}"] = path.read_bytes()
+    for library in CARRIED:
+        spec = importlib.util.find_spec(library)
+        require(spec is not None and spec.origin, f"{library} is not installed")
+        base = Path(str(spec.origin)).parent  # type: ignore[union-attr]
+        for path in sorted(base.rglob("*.py")):
+            files[f"{library}/{path.relative_to(base).as_posix()}"] = path.read_bytes()
+    content = _zip(files)
+    require(len(content) <= BYTES_MAX, f"the agent has {len(content)} bytes")
+    return Package(content, hashlib.sha256(content).hexdigest())
+
+
+def _zip(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            info = zipfile.ZipInfo(name, EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, files[name])
+    return buffer.getvalue()

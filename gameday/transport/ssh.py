@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SSH to a node with paramiko: pinned host keys only, one connection, many channels."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from gameday.errors import NodeError, Unreachable
+
+CONNECT_TIMEOUT_S = 8
+COMMAND_TIMEOUT_S = 20
+KEEPALIVE_S = 2
+"""A dead path is noticed within a few of these, without waiting for TCP."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """How to reach one node over SSH."""
+
+    node: str
+    host: str
+    port: int
+    user: str
+    key_file: str | None
+    known_hosts: str
+    python: str
+
+
+class Connection:
+    """One SSH connection. Not for several threads at a time."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._client = _connect(address)
+
+    def run(self, argv: Sequence[str], stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+        """(exit status, output, errors) of a command on the node.
+
+        Raises:
+            Unreachable: where the connection broke or the command did not end in time.
+        """
+        try:
+            channel = self._transport().open_session(timeout=COMMAND_TIMEOUT_S)
+            channel.settimeout(COMMAND_TIMEOUT_S)
+            channel.exec_command(shlex.join(argv))
+            if stdin:
+                channel.sendall(stdin)
+            channel.shutdown_write()
+            out, err = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
+            return channel.recv_exit_status(), out, err
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise Unreachable(f"{self.address.node}: {error or type(error).__name__}") from error
+
+    def put(self, content: bytes, path: str) -> None:
+        """Write a file below the user's home over SFTP, replacing it atomically.
+
+        Raises:
+            Unreachable: where the connection broke. NodeError: where the node refused.
+        """
+        draft = f"{path}.new"
+        try:
+            sftp = paramiko.SFTPClient.from_transport(self._transport())
+            if sftp is None:
+                raise NodeError(f"{self.address.node}: SFTP is switched off in its sshd")
+            with sftp:
+                with sftp.open(draft, "wb") as file:
+                    file.set_pipelined(True)
+                    file.write(content)
+                sftp.posix_rename(draft, path)
+        except PermissionError as error:
+            raise NodeError(f"{self.address.node}: may not write {path}: {error}") from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise Unreachable(f"{self.address.node}: SFTP of {path}: {error}") from error
+
+    def channel(self, argv: Sequence[str]) -> paramiko.Channel:
+        """Start a command and hand over its channel, for talking with it.
+
+        Raises:
+            Unreachable: where the connection broke.
+        """
+        try:
+            channel = self._transport().open_session(timeout=COMMAND_TIMEOUT_S)
+            channel.exec_command(shlex.join(argv))
+            return channel
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise Unreachable(f"{self.address.node}: {error or type(error).__name__}") from error
+
+    def close(self) -> None:
+        """Close the connection and all its channels."""
+        self._client.close()
+
+    def _transport(self) -> paramiko.Transport:
+        transport = self._client.get_transport()
+        if transport is None or not transport.is_active():
+            raise Unreachable(f"{self.address.node}: the connection is closed")
+        return transport
+
+
+def _connect(address: Address) -> paramiko.SSHClient:
+    client = paramiko.SSHClient()
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    where = f"{address.node} ({address.user}@{address.host} port {address.port})"
+    try:
+        client.load_host_keys(address.known_hosts)
+    except OSError as error:
+        raise Unreachable(f"{where}: cannot read {address.known_hosts}: {error.strerror}",
+                          "gameday connects only to host keys that are pinned there") from error  # fmt: skip
+    try:
+        client.connect(
+            address.host, port=address.port, username=address.user,
+            key_filename=str(Path(address.key_file).expanduser()) if address.key_file else None,
+            timeout=CONNECT_TIMEOUT_S, banner_timeout=CONNECT_TIMEOUT_S,
+            auth_timeout=CONNECT_TIMEOUT_S, look_for_keys=address.key_file is None,
+        )  # fmt: skip
+    except paramiko.BadHostKeyException as error:
+        raise Unreachable(
+            f"{where}: its host key is not the pinned one",
+            f"if the node was reinstalled, replace its line in {address.known_hosts}; "
+            "if not, somebody may be in between",
+        ) from error
+    except paramiko.AuthenticationException as error:
+        raise Unreachable(f"{where}: refused our key {address.key_file or '(agent)'}: {error}",
+                          "is the public key in the user's authorized_keys?") from error  # fmt: skip
+    except paramiko.SSHException as error:
+        raise Unreachable(f"{where}: {error}",
+                          f"is its host key in {address.known_hosts}?") from error  # fmt: skip
+    except (OSError, EOFError) as error:
+        reason = "no answer" if isinstance(error, (socket.timeout, TimeoutError)) else error
+        raise Unreachable(f"{where}: cannot connect: {reason}",
+                          "is the node up and ansible_host right?") from error  # fmt: skip
+    transport = client.get_transport()
+    if transport is not None:
+        transport.set_keepalive(KEEPALIVE_S)
+    return client

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Obligations of every fault kind, over the whole table: a new kind cannot skip them."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from tests.unit.faults.fake_host import FakeHost
+
+from gameday.clock import NS_PER_S
+from gameday.errors import NodeError
+from gameday.faults import TABLE
+from gameday.faults.base import Facts
+from gameday.record.types import Lease
+
+SPECS = {
+    "noop": {},
+    "partition": {
+        "from": ["198.18.20.11", "fd18:0:20::11"],
+        "to": ["198.18.40.11"],
+        "exempt": ["198.19.0.0/24"],
+    },
+}
+FOREIGN = [":INPUT ACCEPT", ":KUBE-SERVICES -", "-A INPUT -j KUBE-SERVICES"]
+
+
+def lease(kind: str) -> Lease:
+    fire = 1_010 * NS_PER_S
+    return Lease("1a2b3c4d", "run-1", "fra-1", "f", kind, SPECS[kind], fire, fire + 30 * NS_PER_S)
+
+
+def state(host: FakeHost) -> object:
+    return copy.deepcopy((host.tables, host.sets))
+
+
+def test_every_kind_has_a_spec() -> None:
+    assert set(SPECS) == set(TABLE)
+
+
+@pytest.mark.parametrize("kind", TABLE)
+def test_arm_then_disarm_restores_exactly(kind: str) -> None:
+    host, one = FakeHost(FOREIGN), lease(kind)
+    host.sets["somebody-elses"] = (4, ["10.0.0.0/8"], 0)
+    was = state(host)
+    before = TABLE[kind].before(one, host)
+    assert state(host) == was, "before() must change nothing"
+    TABLE[kind].arm(one, before, host)
+    assert TABLE[kind].observe(one, before, host).state in ("armed", "absent")
+    TABLE[kind].disarm(one, before, host)
+    assert state(host) == was
+    assert TABLE[kind].observe(one, before, host).state == "absent"
+    assert TABLE[kind].observe(one, before, host).foreign_changed == ()
+
+
+@pytest.mark.parametrize("kind", TABLE)
+def test_disarm_twice_does_nothing_the_second_time(kind: str) -> None:
+    host, one = FakeHost(FOREIGN), lease(kind)
+    before = TABLE[kind].before(one, host)
+    TABLE[kind].arm(one, before, host)
+    TABLE[kind].disarm(one, before, host)
+    assert TABLE[kind].disarm(one, before, host) == []
+
+
+@pytest.mark.parametrize("kind", TABLE)
+def test_crash_after_any_mutation_is_undone(kind: str) -> None:
+    for step in range(1, 12):
+        host, one = FakeHost(FOREIGN), lease(kind)
+        was = state(host)
+        before = TABLE[kind].before(one, host)
+        host.fail_at = step
+        try:
+            TABLE[kind].arm(one, before, host)
+        except NodeError:
+            host.fail_at = None
+        host.fail_at = None
+        TABLE[kind].disarm(one, before, host)
+        assert state(host) == was, f"after a crash at mutation {step}"
+
+
+@pytest.mark.parametrize("kind", TABLE)
+def test_never_armed_disarms_to_nothing(kind: str) -> None:
+    host, one = FakeHost(FOREIGN), lease(kind)
+    before = TABLE[kind].before(one, host)
+    assert TABLE[kind].disarm(one, before, host) == []
+
+
+def test_partition_is_active_only_inside_its_window() -> None:
+    host, one = FakeHost(), lease("partition")
+    fault = TABLE["partition"]
+    before = fault.before(one, host)
+    fault.arm(one, before, host)
+    for now, state_there in (
+        (one.fire_at_ns - 1, "armed"),
+        (one.fire_at_ns, "active"),
+        (one.expire_at_ns - 1, "active"),
+        (one.expire_at_ns, "armed"),
+    ):
+        host.now = now
+        assert fault.observe(one, before, host).state == state_there
+
+
+def test_partition_missing_piece_is_foreign_and_says_how_to_remove_it() -> None:
+    host, one = FakeHost(), lease("partition")
+    fault = TABLE["partition"]
+    before = fault.before(one, host)
+    fault.arm(one, before, host)
+    host.tables[4]["raw"] = [x for x in host.tables[4]["raw"] if "DROP" not in x]
+    found = fault.observe(one, before, host)
+    assert found.state == "foreign"
+    assert any("ipset destroy gd-1a2b3c4d-f4" in piece for piece in found.left)
+    assert any("iptables -t raw -D PREROUTING" in piece for piece in found.left)
+
+
+def test_partition_window_is_inclusive_of_its_stop_second() -> None:
+    rules, undo = TABLE["partition"].explain(lease("partition"))
+    drop = next(line for line in rules if ":cut" in line and "DROP" in line)
+    # 1010 s to 1040 s after 1970; the kernel's stop second is the last one that matches.
+    assert "--datestart 1970-01-01T00:16:50 --datestop 1970-01-01T00:17:19" in drop
+    assert any(line.startswith("ipset destroy gd-1a2b3c4d-f4") for line in undo)
+
+
+def test_partition_set_entries_outlive_the_window_by_less_than_a_second() -> None:
+    host, one = FakeHost(), lease("partition")
+    host.now += 400_000_000
+    before = TABLE["partition"].before(one, host)
+    TABLE["partition"].arm(one, before, host)
+    timeout_s = host.sets["gd-1a2b3c4d-f4"][2]
+    left_ns = one.expire_at_ns - host.now
+    assert left_ns <= timeout_s * NS_PER_S < left_ns + NS_PER_S
+
+
+def test_partition_exempts_controller_and_management() -> None:
+    host, one = FakeHost(), lease("partition")
+    before = TABLE["partition"].before(one, host)
+    TABLE["partition"].arm(one, before, host)
+    assert host.sets["gd-1a2b3c4d-m4"] == (4, ["198.19.0.0/24", "198.19.0.1"], 0)
+    chain = [x for x in host.tables[4]["raw"] if x.startswith("-A GD-1a2b3c4d-I")]
+    assert "RETURN" in chain[0] and "RETURN" in chain[1] and "DROP" in chain[3]
+
+
+@pytest.mark.parametrize("missing", ["iptables", "iptables-time", "iptables-set", "ipset"])
+def test_partition_says_what_is_missing(missing: str) -> None:
+    facts = Facts("3.11", "6.1", True, "nft", {missing: "install it"}, ("lo",), "b")
+    assert TABLE["partition"].available(facts) == "install it"
+    assert TABLE["noop"].available(facts) is None
