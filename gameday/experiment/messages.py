@@ -37,6 +37,8 @@ def _add(model: type[BaseModel], found: Any, prefix: Path_, document: Document) 
     path = prefix + loc
     if document.problems.at_or_above(path):
         return
+    if found["type"] == "too_short" and len(found["input"]) >= found["ctx"]["min_length"]:
+        return  # Entries are there, but wrong; each is reported by itself.
     unknown_key = found["type"] == "extra_forbidden"
     line, column = document.positions.of(path, key=unknown_key)
     what, todo = say(found, loc, model)

@@ -94,7 +94,7 @@ OneOrMany = Annotated[
 
 def bounds(name: str, metadata: Mapping[Any, Any] | None = None) -> tuple[int, int]:
     """Smallest and largest allowed value of an integer field, by the unit in its name."""
-    low, high = -limits.COUNT_MAX, limits.COUNT_MAX
+    low, high = 0, limits.COUNT_MAX
     for suffix, found in UNIT_BOUNDS.items():
         if name.endswith(suffix):
             low, high = found
@@ -131,7 +131,10 @@ def mirror(kind: type) -> type[Strict]:
             extra["default"] = field.default
         elif field.default_factory is not dataclasses.MISSING:
             extra["default_factory"] = field.default_factory
-        wanted = _annotation(hints[field.name], field.name, field.metadata, kind, required)
+        metadata = dict(field.metadata)
+        if field.default == "":
+            metadata["min_length"] = 0  # Given as "", it says the same as left out.
+        wanted = _annotation(hints[field.name], field.name, metadata, kind, required)
         # The prefix keeps a parameter called "copy" or "json" clear of pydantic's own names.
         found[f"p_{field.name}"] = (wanted, Field(**extra))
     base = _Selecting if kind is Selector else Strict
@@ -152,9 +155,9 @@ def _annotation(
         low, high = bounds(name, metadata)
         return Annotated[int, Field(ge=low, le=high)]
     if hint is str:
-        pattern = metadata.get("pattern")
+        least, pattern = metadata.get("min_length", 1), metadata.get("pattern")
         return Annotated[
-            str, Field(min_length=1, max_length=limits.TEXT_MAX, pattern=pattern)
+            str, Field(min_length=least, max_length=limits.TEXT_MAX, pattern=pattern)
         ]  # fmt: skip
     if origin is Annotated:
         return hint
@@ -195,9 +198,6 @@ def _inner(hint: Any) -> Any:
     return next((arg for arg in get_args(hint) if dataclasses.is_dataclass(arg)), hint)
 
 
-SelectorModel = mirror(Selector)
-
-
 def to_selector(model: Any) -> Selector:
     """The selector that its checked model stands for."""
     found = to_dataclass(Selector, model)
@@ -233,3 +233,6 @@ def attribute_texts(doc: str) -> dict[str, str]:
             words = " ".join(text.split("\n\n")[0].split())
             found.update({name.strip(): words for name in names.split(",")})
     return found
+
+
+SelectorModel = mirror(Selector)

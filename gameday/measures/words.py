@@ -20,6 +20,12 @@ def seconds(ns: int, up: bool = False) -> str:
     return f"{sign}{ms // 1000}.{ms % 1000:03d} s"
 
 
+def tenths(ns: int) -> str:
+    """Nanoseconds as seconds with one decimal, rounded to the nearest: "30.0"."""
+    rounded = (ns + 50 * NS_PER_MS) // (100 * NS_PER_MS)
+    return f"{rounded // 10}.{rounded % 10}"
+
+
 def seconds_between(lo: int, hi: int | None) -> str:
     """An interval of durations, rounded outwards: "[1.203, 1.711] s"."""
     if hi is None:

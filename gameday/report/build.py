@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 from gameday import __version__
@@ -18,10 +19,10 @@ from gameday.measures.runner import measure_all
 from gameday.record import kinds
 from gameday.record.journal import dump_line
 from gameday.record.record import Record
-from gameday.report.leases import clean_state, lease_table
+from gameday.report.files import SCHEMA
+from gameday.report.leases import clean_state, lease_table, unclean
 from gameday.report.verdict import Objective, judge, judge_run, limit_of
 
-SCHEMA = "gameday/report/v1"
 EVIDENCE_MAX = 40
 """Sentences kept per list; a report is read by people, the record has the rest."""
 
@@ -56,7 +57,7 @@ def build_report(record: Record, version: str = __version__) -> dict[str, Any]:
     aborted = _abort(record)
     verdict = judge_run(
         objectives,
-        clean=bool(clean["proven"]),
+        unclean=unclean(clean),
         aborted=f"aborted by {aborted['by']}: {aborted['why']}" if aborted else "",
         invalid=_invalid(record, effects, coverage),
         ended=any(True for _ in record.of_kind(kinds.RUN_ENDED)),
@@ -224,7 +225,7 @@ def _clocks(record: Record) -> list[dict[str, Any]]:
     for event in record.of_kind(kinds.CLOCK):
         counted.setdefault(event.data["node"], []).append(event.data["node_mono_ns"])
     for node, moments in sorted(counted.items()):
-        between = [(a + b) // 2 for a, b in zip(moments, moments[1:], strict=False)] or moments
+        between = [(a + b) // 2 for a, b in pairwise(moments)] or moments
         widths = [record.clocks[node].offset(moment).width for moment in between]
         rows.append(
             {"node": node, "exchanges": len(moments), "bound_ns_min": min(widths),

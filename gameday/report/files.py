@@ -9,6 +9,7 @@ from pathlib import Path
 from gameday.errors import EvidenceError
 from gameday.record.record import EVENTS, EXPERIMENT, INVENTORY, PLAN, REPORT, SAMPLES
 
+SCHEMA = "gameday/report/v1"
 HTML = "report.html"
 MEASUREMENTS_ENVELOPE = "report.dsse.json"
 TEST_RESULT_ENVELOPE = "test-result.dsse.json"

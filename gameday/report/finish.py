@@ -24,10 +24,10 @@ from gameday.report.files import (
     write_whole,
 )
 from gameday.report.html import render
-from gameday.report.sign import MEASUREMENTS_TYPE, TEST_RESULT_TYPE, Signer, statement
+from gameday.report.sign import MEASUREMENTS_TYPE, TEST_RESULT_TYPE, SigningKey, statement
 
 
-def finish_run(directory: Path, signer: Signer) -> dict[str, Any]:
+def finish_run(directory: Path, key: SigningKey) -> dict[str, Any]:
     """Judge, render and sign a recorded run; returns the report.
 
     The envelopes of an earlier attempt are removed first, so that a directory never holds
@@ -36,20 +36,20 @@ def finish_run(directory: Path, signer: Signer) -> dict[str, Any]:
     Raises:
         EvidenceError: where the record is incomplete or cannot be read.
     """
-    for name in ENVELOPES:
-        (directory / name).unlink(missing_ok=True)
+    for stale in [*(directory / name for name in ENVELOPES), *directory.glob("*.part")]:
+        stale.unlink(missing_ok=True)
     record = load(directory)
     if not (directory / SAMPLES).exists():
         pack_samples(directory, record.samples)
     report = build_report(record)
     write_whole(directory / REPORT, canonical(report))
-    write_whole(directory / HTML, render(report, record, signer.identity).encode())
+    write_whole(directory / HTML, render(report, record, key.identity).encode())
     files = {name: read_whole(directory / name) for name in SUBJECTS}
     now = clock.wall_ns()
     measured = statement(MEASUREMENTS_TYPE, measurements_predicate(report, now), files)
     tested = statement(TEST_RESULT_TYPE, test_result_predicate(report, now), files)
-    write_whole(directory / MEASUREMENTS_ENVELOPE, signer.sign(measured))
-    write_whole(directory / TEST_RESULT_ENVELOPE, signer.sign(tested))
+    write_whole(directory / MEASUREMENTS_ENVELOPE, key.sign(measured))
+    write_whole(directory / TEST_RESULT_ENVELOPE, key.sign(tested))
     return report
 
 
@@ -72,7 +72,9 @@ def test_result_predicate(report: Mapping[str, Any], signed_wall_ns: int) -> dic
 
     Objectives that are unknown, and predictions that were not confirmed, are warned tests.
     """
-    passed, warned, failed = [], [], []
+    passed: list[str] = []
+    warned: list[str] = []
+    failed: list[str] = []
     for objective in report["objectives"]:
         name = f"objective: {objective['name']}"
         judgement = objective["judgement"]

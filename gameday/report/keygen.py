@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from gameday.errors import InvalidInput
+from gameday.report.places import default_allowed_signers, default_key
 from gameday.report.sign import fingerprint, public_line
 
 PRINCIPAL = re.compile(r"[A-Za-z0-9._+@-]{1,128}")
@@ -31,22 +32,6 @@ class NewKey:
     allowed_signers: Path
     fingerprint: str
     principal: str
-
-
-def config_directory() -> Path:
-    """``$XDG_CONFIG_HOME/gameday``, or ``~/.config/gameday``."""
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "gameday"
-
-
-def default_key() -> Path:
-    """Where the signing key is unless told otherwise."""
-    return config_directory() / "signing_key"
-
-
-def default_allowed_signers() -> Path:
-    """Where trusted keys are listed unless told otherwise."""
-    return config_directory() / "allowed_signers"
 
 
 def generate(principal: str, passphrase: bytes = b"", path: Path | None = None) -> NewKey:

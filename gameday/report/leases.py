@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gameday.measures.words import names
 from gameday.record import kinds
 from gameday.record.record import Record
 
@@ -88,3 +89,13 @@ def clean_state(record: Record) -> dict[str, Any]:
             n: nodes[n]["foreign_changed"] for n in sorted(nodes) if nodes[n]["foreign_changed"]
         },
     }
+
+
+def unclean(clean: Mapping[str, Any]) -> str:
+    """What ``clean_state`` could not prove clean, in one sentence; empty where all is."""
+    texts = []
+    if clean["left"]:
+        texts.append(f"something is left on {names(sorted(clean['left']))}")
+    if clean["not_read_back"]:
+        texts.append(f"{names(clean['not_read_back'])} could not be read back")
+    return "; ".join(texts)

@@ -28,6 +28,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from gameday.errors import InvalidInput
 from gameday.record.journal import dump_line
+from gameday.report.places import default_key
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -48,13 +49,18 @@ class Identity:
     comment: str
 
 
-class Signer:
+class SigningKey:
     """An Ed25519 key that signs envelopes."""
 
     def __init__(self, private: Ed25519PrivateKey, comment: str) -> None:
         public = private.public_key()
         self.identity = Identity(fingerprint(public), comment)
         self._signer = CryptoSigner(private, as_key(public))
+
+    @property
+    def principal(self) -> str:
+        """Who the key stands for: its comment, or its fingerprint where it has none."""
+        return self.identity.comment or self.identity.fingerprint
 
     def sign(self, statement: Mapping[str, Any]) -> bytes:
         """The statement in an envelope, as the bytes of its file."""
@@ -100,16 +106,18 @@ def statement(
     }
 
 
-def load_signer(path: Path, passphrase: Passphrase | None = None) -> Signer:
+def load_signing_key(path: Path | None = None, passphrase: Passphrase | None = None) -> SigningKey:
     """The signing key in an OpenSSH private key file.
 
     Args:
-        path: of the private key; its comment is read from ``<path>.pub`` where that exists.
+        path: of the private key, by default where ``gameday keygen`` puts it; its comment
+            is read from ``<path>.pub`` where that exists.
         passphrase: asked where the key is encrypted.
 
     Raises:
         InvalidInput: where there is no usable key, or others may read it.
     """
+    path = path or default_key()
     try:
         content, mode = path.read_bytes(), path.stat().st_mode
     except OSError as error:
@@ -119,7 +127,7 @@ def load_signer(path: Path, passphrase: Passphrase | None = None) -> Signer:
         ) from error
     if mode & PRIVATE_BITS:
         raise InvalidInput(f"signing key {path} can be read by others", f"chmod 600 {path}")
-    return Signer(_private(path, content, passphrase), _comment(path))
+    return SigningKey(_private(path, content, passphrase), _comment(path))
 
 
 def _private(path: Path, content: bytes, passphrase: Passphrase | None) -> Ed25519PrivateKey:

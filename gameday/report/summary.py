@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from gameday.errors import EvidenceError
+from gameday.record.record import REPORT
+from gameday.report.files import HTML, SCHEMA, read_whole
 from gameday.report.words import (
     JUDGEMENT_TONE,
     OBSERVED_TEXT,
@@ -22,7 +27,41 @@ from gameday.report.words import (
 REASONS_MAX = 6
 
 
-def summary_lines(report: Mapping[str, Any], path: str = "") -> list[str]:
+def summary_lines(directory: Path) -> list[str]:
+    """The report of a finished run, and where its page is.
+
+    Raises:
+        EvidenceError: where there is no report to read.
+    """
+    return report_lines(read_report(directory), str(directory / HTML))
+
+
+def verdict_word(directory: Path) -> str:
+    """A finished run's verdict in a word or two; says so where it is not judged yet."""
+    try:
+        report = read_report(directory)
+    except EvidenceError:
+        return "not judged: gameday measure --write"
+    return str(VERDICT_TITLE[report["verdict"]["verdict"]]).lower()
+
+
+def read_report(directory: Path) -> dict[str, Any]:
+    """``report.json`` of a run, unverified.
+
+    Raises:
+        EvidenceError: where it is missing or not a report.
+    """
+    content = read_whole(directory / REPORT)
+    try:
+        report = json.loads(content)
+    except ValueError as error:
+        raise EvidenceError(f"{directory / REPORT}: not JSON: {error}") from error
+    if not isinstance(report, dict) or report.get("schema") != SCHEMA:
+        raise EvidenceError(f"{directory / REPORT}: not a report of {SCHEMA}")
+    return report
+
+
+def report_lines(report: Mapping[str, Any], path: str = "") -> list[str]:
     """Verdict, objectives, predictions, clean, and where the report is.
 
     Args:

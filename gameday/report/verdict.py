@@ -130,7 +130,7 @@ def worst(judgements: Iterable[Judgement]) -> Judgement:
 def judge_run(
     objectives: Sequence[Objective],
     *,
-    clean: bool,
+    unclean: str,
     aborted: str,
     invalid: Sequence[str],
     ended: bool,
@@ -138,7 +138,7 @@ def judge_run(
     """The run's verdict.
 
     Args:
-        objectives: judged. clean: whether every node was proven clean.
+        objectives: judged. unclean: what is not proven clean; empty where all is.
         aborted: why it was ended early; empty where it was not.
         invalid: why its numbers do not count. ended: whether it went to its end.
     """
@@ -150,8 +150,8 @@ def judge_run(
     stopped = aborted or ("" if ended else "the run did not reach its end")
     outcome: Outcome = "aborted" if stopped else "invalid" if invalid else "completed"
     reasons = (*([stopped] if stopped else []), *invalid, *missed, *open_)
-    if not clean:
-        reasons = ("the estate is not proven clean", *reasons)
+    if unclean:
+        reasons = (unclean, *reasons)
         return RunVerdict("not-clean", outcome, of_objectives, EXIT_NOT_CLEAN, reasons)
     if outcome != "completed":
         return RunVerdict(outcome, outcome, of_objectives, EXIT_UNKNOWN, reasons)

@@ -138,40 +138,54 @@ def _envelope(
         raise wrong(f"differs, its payload type is {envelope.payload_type!r}")
     if not 0 < len(envelope.signatures) <= SIGNATURES_MAX:
         raise wrong(f"{len(envelope.signatures)} signatures")
-    signed = [
-        _signature(envelope, keyid, trusted, allowed_signers) for keyid in envelope.signatures
-    ]
-    bad = [text for _, text in signed if text]
-    if bad:
-        raise NotVerified(f"{name}: {bad[0]}", problems=tuple(f"{name}: {text}" for text in bad))
+    if any(signature.unrecognized_fields for signature in envelope.signatures.values()):
+        raise wrong("differs, a signature has fields that are not signed")
     try:
         statement = json.loads(envelope.payload)
-        if (statement["_type"], statement["predicateType"]) != (STATEMENT_TYPE, PREDICATES[name]):
-            raise wrong("signed, but for something else")
         moment = _signed_at(statement["predicate"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise wrong("signed, but it is no statement about a run") from error
-    lines = [line for line, _ in signed if line is not None]
-    late = [line.why_not(moment) for line in lines if line.why_not(moment)]
-    if late:
-        raise wrong(late[0])
-    return statement, {SignedBy(line.principals, line.fingerprint) for line in lines}
+        meant = (statement["_type"], statement["predicateType"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise wrong("differs, it holds no statement about a run") from error
+    who: set[SignedBy] = set()
+    bad: list[str] = []
+    for keyid in envelope.signatures:
+        try:
+            who.add(_signature(envelope, keyid, trusted, allowed_signers, moment))
+        except NotVerified as error:
+            bad.append(f"{name}: {error.message}")
+    if bad:
+        raise NotVerified(bad[0], problems=bad)
+    if meant != (STATEMENT_TYPE, PREDICATES[name]):
+        raise wrong("signed, but for something else")
+    return statement, who
 
 
 def _signature(
-    envelope: Envelope, keyid: str, trusted: Sequence[Trusted], allowed_signers: Path
-) -> tuple[Trusted | None, str]:
-    """The trusted line that a signature belongs to, or what is wrong with it."""
-    line = next((t for t in trusted if t.fingerprint == keyid), None)
-    if line is None:
-        return None, f"signed by a key that {allowed_signers} does not trust: {keyid}"
+    envelope: Envelope,
+    keyid: str,
+    trusted: Sequence[Trusted],
+    allowed_signers: Path,
+    moment: int,
+) -> SignedBy:
+    """The trusted signer of one signature.
+
+    Raises:
+        NotVerified: where the key is not trusted, was not valid, or did not sign this.
+        EvidenceError: where the check itself failed.
+    """
+    lines = [line for line in trusted if line.fingerprint == keyid]
+    if not lines:
+        raise NotVerified(f"signed by a key that {allowed_signers} does not trust: {keyid}")
     try:
-        as_key(line.key).verify_signature(envelope.signatures[keyid], envelope.pae())
+        as_key(lines[0].key).verify_signature(envelope.signatures[keyid], envelope.pae())
     except VerificationError as error:
         raise EvidenceError(f"a signature could not be checked: {error}") from error
-    except UnverifiedSignatureError:
-        return line, f"differs from what {line.principals} signed"
-    return line, ""
+    except UnverifiedSignatureError as error:
+        raise NotVerified(f"differs from what {lines[0].principals} signed") from error
+    valid = [line for line in lines if not line.why_not(moment)]
+    if not valid:
+        raise NotVerified(f"{lines[0].principals}: {lines[0].why_not(moment)}")
+    return SignedBy(valid[0].principals, keyid)
 
 
 def _signed_at(predicate: Mapping[str, Any]) -> int:

@@ -23,7 +23,7 @@ VERDICT_TEXT = {
     "unknown": "The record does not prove that every objective is met, or that one is missed.",
     "aborted": "The run was ended early; its numbers describe what happened, not the objectives.",
     "invalid": "The run went to its end, but its numbers do not count.",
-    "not-clean": "A fault may still be in place on a node. Run `gameday recover` now.",
+    "not-clean": "A fault may still be in place on a node. Run gameday recover now.",
 }
 VERDICT_TONE = {
     "met": "good",
@@ -33,7 +33,7 @@ VERDICT_TONE = {
     "invalid": "open",
     "not-clean": "bad",
 }
-SIGN = {"good": "✓", "bad": "✗", "open": "?", "none": "–"}
+SIGN = {"good": "✓", "bad": "✗", "open": "?", "none": "·"}
 JUDGEMENT_TONE = {"met": "good", "missed": "bad", "unknown": "open", "reported": "none"}
 OBSERVED_TONE = {"as-predicted": "good", "contradicted": "bad", "unknown": "open"}
 OBSERVED_TEXT = {
@@ -57,10 +57,10 @@ def interval_text(measurement: Mapping[str, Any]) -> str:
 
 
 def limit_text(objective: Mapping[str, Any]) -> str:
-    """An objective's limit with its unit, or a dash."""
+    """An objective's limit with its unit; "none" where it is only reported."""
     limit = objective["limit"]
     if limit is None:
-        return "–"
+        return "none"
     unit = objective["measurement"]["unit"]
     if unit == "ns":
         return f"≤ {limit['at_most'] // 1_000_000_000}.{_ms(limit['at_most'])} s"

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+.PHONY: help demo test lint setup lab-up lab-down
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: setup ## Bring the lab up and run the WAN partition drill; prints the verdict and the report
+	@scripts/demo.sh
+
+test: setup ## Every test; those of the lab need root
+	@scripts/test.sh
+
+lint: setup ## ruff and mypy --strict
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+setup: ## Install what is missing: Debian packages, a virtual environment
+	@scripts/setup.sh
+
+lab-up: setup ## The three-site lab
+	@.venv/bin/gameday lab up
+
+lab-down: setup ## Remove the lab
+	@.venv/bin/gameday lab down

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring the lab up and down.
+
+Everything is in namespaces: one process per node is process 1 of its own PID namespace, so
+killing it kills the node; a core namespace holds the bridges, and the controller has one of
+its own. The machine's own network is not touched. Processes are found by GAMEDAY_LAB in
+their environment, so ``down`` works after anything was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gameday import clock
+from gameday.errors import CannotRun
+from gameday.lab import nodes, ready, routers, system
+from gameday.lab import topology as t
+from gameday.lab.inventory import render
+
+STATES = Path("/run/gameday-lab")
+UP_TIMEOUT_S = 60
+"""The slowest part, user-mode-linux on a busy machine, has taken 15 s."""
+
+DOWN_TIMEOUT_S = 10
+
+
+class Lab:
+    """One lab by name; several can be up at a time.
+
+    Attributes:
+        state: its directory; inventory: path of its inventory.
+    """
+
+    def __init__(self, name: str = "default") -> None:
+        if not name.isidentifier():
+            raise CannotRun(f"not a lab's name: {name!r}", "letters, digits and _")
+        self.name = name
+        self.state = STATES / name
+        self.inventory = self.state / "inventory.yaml"
+
+    def up(self) -> list[str]:
+        """Bring it up, or make sure that it is; returns what was done, in lines.
+
+        Raises:
+            CannotRun: what is missing on this machine, or what did not come up.
+        """
+        system.check_machine()
+        if self.processes():
+            try:
+                ready.wait(self, 5)
+                return ["the lab was up already", ready.place_leader(self)]
+            except CannotRun:
+                self.down()
+        else:
+            self.down()
+        begin = clock.mono_ns()
+        try:
+            self._start()
+            ready.wait(self, UP_TIMEOUT_S)
+            placed = ready.place_leader(self)
+            ready.wait(self, UP_TIMEOUT_S)
+        except BaseException:
+            self._keep_logs()
+            self.down()
+            raise
+        took = (clock.mono_ns() - begin) / clock.NS_PER_S
+        return [f"the lab is up ({took:.1f} s)", placed, f"inventory: {self.inventory}"]
+
+    def _start(self) -> None:
+        self.state.mkdir(parents=True, mode=0o700)
+        os.chmod(STATES, 0o755)
+        os.chmod(self.state, 0o755)
+        keys = nodes.make_keys(self.state)
+        netem = system.has_netem()
+        core = self._spawn("core", ["unshare", "--net", "sleep", "infinity"])
+        ctl = self._spawn("ctl", ["unshare", "--net", "sleep", "infinity"])
+        pids = {}
+        for one in t.NODES:
+            home = nodes.make_node(self.state, one, keys)
+            pids[one.name] = self._spawn(one.name, [
+                "unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--fork",
+                "--kill-child", "/usr/bin/python3", str(nodes.FILES / "init.py"), str(home),
+            ])  # fmt: skip
+        for pid in (core, ctl, *pids.values()):
+            system.wait_own_netns(pid)
+        handle = self.state / "ctl.netns"
+        handle.touch()
+        system.run(["mount", "--bind", f"/proc/{ctl}/ns/net", str(handle)])
+        self._wire(core, ctl, pids, netem)
+        self.inventory.write_text(render(str(self.state)), encoding="utf-8")
+        (self.state / "lab.json").write_text(
+            json.dumps({"core": core, "ctl": ctl, "netem": netem, "nodes": pids}), encoding="utf-8"
+        )
+
+    def _wire(self, core: int, ctl: int, pids: dict[str, int], netem: bool) -> None:
+        """Bridges in the core namespace, one link per node and network, and the routers."""
+        lines = ["link set lo up", "link add name mgmt type bridge", "link set mgmt up",
+                 f"link add ctl type veth peer name mgmt0 netns {ctl}",
+                 "link set ctl master mgmt", "link set ctl up"]  # fmt: skip
+        for site in t.SITES:
+            lines += [f"link add name {site.code} type bridge", f"link set {site.code} up"]
+        for one in t.NODES:
+            code, pid = t.site(one.site).code, pids[one.name]
+            for link, bridge in ((f"{one.name}-w", code), (f"{one.name}-m", "mgmt")):
+                inner = "wan0" if link.endswith("w") else "mgmt0"
+                lines += [f"link add {link} type veth peer name {inner} netns {pid}",
+                          f"link set {link} master {bridge}", f"link set {link} up"]  # fmt: skip
+        ports = [*(site.code for site in t.SITES), "mgmt"]
+        directory = nodes.make_routers(self.state, netem)
+        if netem:
+            machine = self._spawn("routers", [
+                "unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child",
+                "sh", str(directory / "namespace-init.sh"),
+            ])  # fmt: skip
+            system.wait_own_netns(machine)
+            for number, bridge in enumerate(ports):
+                lines += [f"link add r{number} type veth peer name lan{number} netns {machine}",
+                          f"link set r{number} master {bridge}", f"link set r{number} up"]  # fmt: skip
+            system.run(["nsenter", f"--net=/proc/{core}/ns/net", "ip", "-batch", "-"], "\n".join(lines))
+            (directory / "go").touch()
+        else:
+            for number, bridge in enumerate(ports):
+                lines += [f"tuntap add dev r{number} mode tap",
+                          f"link set r{number} master {bridge}", f"link set r{number} up"]  # fmt: skip
+            system.run(["nsenter", f"--net=/proc/{core}/ns/net", "ip", "-batch", "-"], "\n".join(lines))
+            self._spawn("routers", [
+                "nsenter", f"--net=/proc/{core}/ns/net", "unshare", "--pid", "--fork",
+                "--kill-child", *routers.uml_argv(str(directory), len(ports)),
+            ])  # fmt: skip
+        system.run(
+            ["nsenter", f"--net=/proc/{ctl}/ns/net", "ip", "-batch", "-"],
+            f"link set lo up\nlink set mgmt0 up\naddr add {t.CONTROLLER}/24 dev mgmt0\n",
+        )
+
+    def _spawn(self, what: str, argv: Sequence[str]) -> int:
+        """Start a process of the lab, detached; returns its id on this machine."""
+        log = self.state / f"{what}.log"
+        with open(log, "ab") as file:
+            process = subprocess.Popen(
+                list(argv), stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd="/",
+                start_new_session=True,
+                env={"PATH": system.PATH, "GAMEDAY_LAB": self.name, "HOME": "/root",
+                     "TMPDIR": "/tmp"},  # noqa: S108 - user-mode-linux keeps its memory file there
+            )  # fmt: skip
+        return process.pid
+
+    def down(self) -> list[str]:
+        """Remove all of it, whatever is left of it; idempotent.
+
+        Raises:
+            CannotRun: where something would not go.
+        """
+        found = self.processes()
+        deadline = clock.mono_ns() + DOWN_TIMEOUT_S * clock.NS_PER_S
+        while pids := self.processes():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            system.reap_children()
+            if clock.mono_ns() > deadline:
+                raise CannotRun(f"processes of the lab will not die: {pids}")
+            clock.sleep_until_mono(clock.mono_ns() + 20 * clock.NS_PER_MS)
+        for point in system.mounts_below(self.state):
+            system.run(["umount", "--lazy", point])
+        existed = self.state.exists()
+        shutil.rmtree(self.state, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            STATES.rmdir()
+        if not found and not existed:
+            return ["the lab was not up"]
+        return [f"the lab is down ({len(found)} processes)"]
+
+    def status(self) -> dict[str, Any]:
+        """What answers and what does not: {"healthy": bool, "problems": [...], ...}."""
+        if not self.processes():
+            return {"up": False, "healthy": False, "problems": ["the lab is not up"]}
+        problems = ready.problems(self)
+        return {"up": True, "healthy": not problems, "problems": problems,
+                "leader": ready.leader(self), "inventory": str(self.inventory)}  # fmt: skip
+
+    def processes(self) -> list[int]:
+        """Processes of this lab on this machine, found by their environment."""
+        return system.marked(f"GAMEDAY_LAB={self.name}")
+
+    def pid(self, node: str) -> int:
+        """Process id, on this machine, of a node's init.
+
+        Raises:
+            CannotRun: where the lab is not up.
+        """
+        try:
+            known = json.loads((self.state / "lab.json").read_bytes())
+        except OSError as error:
+            raise CannotRun(f"the lab {self.name} is not up", "gameday lab up") from error
+        if node in ("ctl", "core"):
+            return int(known[node])
+        if node not in known["nodes"]:
+            raise CannotRun(f"no node {node} in the lab", f"nodes: {', '.join(known['nodes'])}")
+        outer = int(known["nodes"][node])
+        return system.only_child(outer)
+
+    def enter_argv(self, node: str, argv: Sequence[str]) -> list[str]:
+        """An argv that runs ``argv`` in a node's namespaces."""
+        pid = self.pid(node)
+        kinds = ["--net"] if node in ("ctl", "core") else ["--net", "--mount", "--uts", "--pid"]
+        return ["nsenter", "-t", str(pid), *kinds, *argv]
+
+    def exec(self, node: str, argv: Sequence[str], timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
+        """Run a command in a node; its output as text."""
+        return subprocess.run(
+            self.enter_argv(node, argv), capture_output=True, text=True, timeout=timeout_s,
+            check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def popen(self, node: str, argv: Sequence[str]) -> subprocess.Popen[str]:
+        """Start a command in a node; its output can be read as text."""
+        return subprocess.Popen(
+            self.enter_argv(node, argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+
+    def _keep_logs(self) -> None:
+        """After a failed start, keep the logs where the message says they are."""
+        target = Path("/tmp") / f"gameday-lab-{self.name}-failed"  # noqa: S108 - for people to read
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+        for log in [*self.state.glob("*.log"), *self.state.glob("nodes/*/log/*.log")]:
+            where = target / str(log.relative_to(self.state)).replace("/", "-")
+            shutil.copy(log, where)

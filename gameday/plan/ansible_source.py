@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading an inventory with Ansible's own loader: hosts, their groups, their variables.
+
+Ansible is imported inside the function, since that takes a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+UNDEFINED = "a variable that nobody defines"
+WANTED = ("ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file",
+          "ansible_private_key_file", "ansible_python_interpreter")  # fmt: skip
+"""Ansible's variables that gameday uses. Everything else, passwords too, is never kept."""
+
+PREFIX = "gameday_"
+
+
+@dataclass(frozen=True)
+class RawHost:
+    """One host as Ansible resolved it.
+
+    Attributes:
+        groups: every group it is in, through parents too.
+        variables: the wanted ones, templates resolved.
+        broken: variable to why its template could not be resolved.
+    """
+
+    name: str
+    groups: frozenset[str]
+    variables: Mapping[str, Any]
+    broken: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RawInventory:
+    """What Ansible made of the file.
+
+    Attributes:
+        children: direct child groups by group.
+        said: Ansible's warnings about the file, as sentences.
+    """
+
+    hosts: tuple[RawHost, ...]
+    children: Mapping[str, tuple[str, ...]]
+    said: tuple[str, ...]
+
+
+def read_with_ansible(path: Path) -> RawInventory:
+    """Resolve all hosts of an inventory file or directory."""
+    from ansible.errors import AnsibleError
+    from ansible.inventory.manager import InventoryManager
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.vars.manager import VariableManager
+
+    _prepare_ansible()
+    heard = io.StringIO()
+    hosts: list[RawHost] = []
+    children: dict[str, tuple[str, ...]] = {}
+    loader = DataLoader()
+    with contextlib.redirect_stderr(heard), contextlib.redirect_stdout(heard):
+        try:
+            inventory = InventoryManager(loader=loader, sources=[str(path.resolve())])
+            variables = VariableManager(loader=loader, inventory=inventory)
+            for host in inventory.get_hosts():
+                hosts.append(_host(host, variables.get_vars(host=host), loader))
+            for name, group in inventory.groups.items():
+                children[str(name)] = tuple(sorted(str(g.name) for g in group.child_groups))
+        except AnsibleError as error:
+            return RawInventory((), {}, (f"Unable to parse: {_first_line(str(error))}",))
+    return RawInventory(
+        tuple(sorted(hosts, key=lambda h: h.name)), children, _sentences(heard.getvalue())
+    )
+
+
+@cache
+def _prepare_ansible() -> None:
+    """Ansible warns where this is done twice in one process."""
+    from ansible.plugins.loader import init_plugin_loader
+
+    init_plugin_loader()
+
+
+def _host(host: Any, found: Mapping[str, Any], loader: Any) -> RawHost:
+    from ansible.errors import AnsibleError
+    from ansible.template import Templar
+
+    templar = Templar(loader=loader, variables=found)
+    values: dict[str, Any] = {}
+    broken: dict[str, str] = {}
+    for name in found:
+        if name not in WANTED and not name.startswith(PREFIX):
+            continue
+        try:
+            values[str(name)] = bare(templar.template(found[name]))
+        except AnsibleError as error:
+            broken[str(name)] = _first_line(str(error)) or UNDEFINED
+    groups = frozenset(str(group.name) for group in host.get_groups())
+    return RawHost(str(host.name), groups, values, broken)
+
+
+def bare(value: Any) -> Any:
+    """Plain JSON types instead of Ansible's, which carry where they came from."""
+    if isinstance(value, Mapping):
+        return {str(name): bare(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [bare(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    for kind in (int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return str(value)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().split("\n")[0].strip()
+
+
+def _sentences(heard: str) -> tuple[str, ...]:
+    """Ansible's warnings, one sentence each, whatever width it wrapped them to."""
+    parts = heard.split("[WARNING]: ")[1:]
+    return tuple(dict.fromkeys(" ".join(part.split()) for part in parts))

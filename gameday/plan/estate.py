@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resolved inventory: sites, nodes, Raft groups. Frozen, without secrets."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gameday.faults.base import Selector
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine, and how gameday reaches it.
+
+    Attributes:
+        host, port, user, key_file, python: for SSH and the agent; key_file is a path.
+        groups: every group of the inventory that it is in.
+        addresses: its data addresses, v4 and v6; never its management address.
+        vantage_only: gameday looks from here but puts no fault here.
+    """
+
+    name: str
+    host: str
+    port: int
+    user: str
+    key_file: str | None
+    python: str
+    site: str
+    racks: tuple[str, ...]
+    roles: tuple[str, ...]
+    groups: tuple[str, ...]
+    addresses: tuple[str, ...]
+    vantage_only: bool
+
+
+@dataclass(frozen=True)
+class RaftGroup:
+    """Members that must agree by majority.
+
+    Attributes:
+        kind: "etcd" or "raft". role: the inventory's role that its members have.
+        port: of its client API. heartbeat_ms, election_ms: its configured timers.
+    """
+
+    name: str
+    kind: str
+    role: str
+    members: tuple[str, ...]
+    port: int
+    heartbeat_ms: int
+    election_ms: int
+
+    @property
+    def majority(self) -> int:
+        """Members that must agree: more than half."""
+        return len(self.members) // 2 + 1
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The whole estate; answers what fault kinds ask (``gameday.faults.base.Estate``).
+
+    Attributes:
+        source: the file it came from, as it was given.
+        nodes: sorted by name.
+        management_cidrs: networks that no fault may touch.
+        known_hosts: path of the OpenSSH file with the nodes' host keys.
+        controller: the controller's own addresses, where the inventory tells.
+        controller_netns: path of the network namespace to reach nodes from, or None.
+    """
+
+    source: str
+    nodes: tuple[Node, ...]
+    management_cidrs: tuple[str, ...]
+    known_hosts: str
+    controller: tuple[str, ...]
+    controller_netns: str | None
+    raft_groups: tuple[RaftGroup, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """Nodes by their names."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def sites(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of nodes by site, both in order of names."""
+        sites = sorted({node.site for node in self.nodes})
+        return {s: tuple(n.name for n in self.nodes if n.site == s) for s in sites}
+
+    @cached_property
+    def names(self) -> Mapping[str, frozenset[str]]:
+        """Valid names by the selector's fields."""
+        return {
+            "site": frozenset(node.site for node in self.nodes),
+            "rack": frozenset(rack for node in self.nodes for rack in node.racks),
+            "role": frozenset(role for node in self.nodes for role in node.roles),
+            "node": frozenset(self.by_name),
+            "group": frozenset(group for node in self.nodes for group in node.groups),
+        }
+
+    def select(self, selector: Selector) -> tuple[str, ...]:
+        """Names of the nodes that match every field given, sorted."""
+        return tuple(node.name for node in self.nodes if _matches(node, selector))
+
+    def addresses(self, node: str) -> tuple[str, ...]:
+        """The node's data addresses, v4 and v6."""
+        return self.by_name[node].addresses
+
+    def can_arm(self, node: str) -> bool:
+        """Whether gameday may put a fault on this node."""
+        return not self.by_name[node].vantage_only
+
+    def management(self) -> tuple[str, ...]:
+        """CIDRs that no fault may touch."""
+        return self.management_cidrs
+
+    def management_hosts(self) -> Mapping[str, str]:
+        """Who is reached at each management address (not name) of nodes and controller."""
+        found = {address: "the controller" for address in self.controller}
+        for node in self.nodes:
+            try:
+                found[str(ipaddress.ip_address(node.host))] = node.name
+            except ValueError:
+                continue
+        return found
+
+    def missing_files(self) -> tuple[str, ...]:
+        """What must be on the controller before nodes can be reached, and is not."""
+        wanted = {f"known_hosts file {self.known_hosts}": self.known_hosts}
+        for node in self.nodes:
+            if node.key_file:
+                wanted[f"SSH key {node.key_file}"] = node.key_file
+        if self.controller_netns:
+            wanted[f"network namespace {self.controller_netns}"] = self.controller_netns
+        return tuple(what for what, path in sorted(wanted.items()) if not _is_there(path))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON of the inventory: paths of keys, never their content; no passwords."""
+        return {
+            "schema": "gameday/v1",
+            "source": self.source,
+            "nodes": {node.name: _lists(asdict(node)) for node in self.nodes},
+            "management": list(self.management_cidrs),
+            "known_hosts": self.known_hosts,
+            "controller": list(self.controller),
+            "controller_netns": self.controller_netns,
+            "raft_groups": {group.name: _lists(asdict(group)) for group in self.raft_groups},
+        }
+
+
+def inventory_from_json(data: Mapping[str, Any]) -> Inventory:
+    """The inverse of ``Inventory.to_json``."""
+    return Inventory(
+        source=data["source"],
+        nodes=tuple(Node(**_tuples(node)) for _, node in sorted(data["nodes"].items())),
+        management_cidrs=tuple(data["management"]),
+        known_hosts=data["known_hosts"],
+        controller=tuple(data["controller"]),
+        controller_netns=data["controller_netns"],
+        raft_groups=tuple(RaftGroup(**_tuples(g)) for g in data["raft_groups"].values()),
+    )
+
+
+def _matches(node: Node, selector: Selector) -> bool:
+    pairs = (
+        (selector.site, (node.site,)),
+        (selector.rack, node.racks),
+        (selector.role, node.roles),
+        (selector.node, (node.name,)),
+        (selector.group, node.groups),
+    )
+    return any(wanted for wanted, _ in pairs) and all(
+        not wanted or set(wanted) & set(own) for wanted, own in pairs
+    )
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # A directory on the way may not be ours to read.
+        return False
+
+
+def _lists(data: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in data.items()}
+
+
+def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who can talk to whom: pure geometry over names of nodes. Applies nothing.
+
+A cut is a set of directed pairs: (a, b) means that what a sends does not reach b. Raft
+needs both directions between a leader and a follower, so two members count as connected
+only where neither direction is cut.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+Pair = tuple[str, str]
+Cut = frozenset[Pair]
+
+
+@dataclass(frozen=True)
+class Side:
+    """Members of a group that are connected with each other, directly or over others.
+
+    Attributes:
+        members: sorted.
+        quorum: whether some member reaches a majority directly, itself included, so that
+            it can lead. Where none does, this side certainly cannot write.
+        whole: whether every two of them reach each other. Where not (a bridge), a side
+            with quorum may still change leaders again and again.
+    """
+
+    members: tuple[str, ...]
+    quorum: bool
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a fault is in effect, in seconds after T0: [at_s, end_s)."""
+
+    name: str
+    at_s: int
+    end_s: int
+
+    def overlaps(self, other: Window) -> bool:
+        """Whether both are in effect at some moment."""
+        return self.at_s < other.end_s and other.at_s < self.end_s
+
+
+def majority(members: int) -> int:
+    """How many of ``members`` are more than half of them."""
+    return members // 2 + 1
+
+
+def connected(a: str, b: str, cut: Cut) -> bool:
+    """Whether two nodes reach each other in both directions."""
+    return (a, b) not in cut and (b, a) not in cut
+
+
+def sides_of(members: Sequence[str], cut: Cut) -> tuple[Side, ...]:
+    """The sides a cut splits a group into: those without quorum first, then by name.
+
+    Every member is on exactly one side, and at most one side has quorum.
+    """
+    peers = {a: {b for b in members if a != b and connected(a, b, cut)} for a in members}
+    needed = majority(len(members))
+    found = []
+    left = set(members)
+    while left:
+        side = _component(min(left), peers)
+        left -= side
+        found.append(
+            Side(
+                tuple(sorted(side)),
+                any(len(peers[a]) + 1 >= needed for a in side),
+                all(len(peers[a]) + 1 == len(side) for a in side),
+            )
+        )
+    return tuple(sorted(found, key=lambda s: (s.quorum, s.members)))
+
+
+def _component(start: str, peers: dict[str, set[str]]) -> set[str]:
+    seen, todo = {start}, [start]
+    while todo:
+        for peer in peers[todo.pop()] - seen:
+            seen.add(peer)
+            todo.append(peer)
+    return seen
+
+
+def phases(windows: Iterable[Window]) -> tuple[tuple[int, int, tuple[str, ...]], ...]:
+    """The timeline in pieces in which the same faults are in effect: (from, to, their names).
+
+    Pieces without a fault are left out.
+    """
+    known = tuple(windows)
+    edges = sorted({edge for w in known for edge in (w.at_s, w.end_s)})
+    found = []
+    for start, end in zip(edges, edges[1:], strict=False):
+        names = tuple(w.name for w in known if w.at_s < end and start < w.end_s)
+        if names:
+            found.append((start, end, names))
+    return tuple(found)
+
+
+def spread_pairs(
+    candidates: Iterable[Pair], limit: int, rank: Callable[[Pair], int], site: Callable[[str], str]
+) -> tuple[Pair, ...]:
+    """Up to ``limit`` pairs: lowest rank first, then spread over nodes and pairs of sites.
+
+    A pair is taken in one direction only, since an echo needs both.
+    """
+    left = sorted(candidates)
+    used: Counter[str] = Counter()
+    between: Counter[frozenset[str]] = Counter()
+    found: list[Pair] = []
+
+    def cost(pair: Pair) -> tuple[int, int, int, Pair]:
+        a, b = pair
+        return rank(pair), used[a] + used[b], between[frozenset((site(a), site(b)))], pair
+
+    while left and len(found) < limit:
+        a, b = min(left, key=cost)
+        found.append((a, b))
+        used.update((a, b))
+        between[frozenset((site(a), site(b)))] += 1
+        left = [pair for pair in left if pair not in ((a, b), (b, a))]
+    return tuple(found)

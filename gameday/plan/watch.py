@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Probes to samplers: which node looks at what, and the pairs that prove each fault's effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from gameday.clock import NS_PER_MS
+from gameday.experiment.document import Positions
+from gameday.experiment.model import ProbeStep
+from gameday.experiment.params import plain
+from gameday.experiment.problems import Problems
+from gameday.experiment.tables import Tables
+from gameday.plan.estate import Inventory
+from gameday.plan.leases import Aimed
+from gameday.plan.model import EffectCheck, Pair, PlannedProbe, Sampler
+from gameday.plan.names import add
+from gameday.plan.targets import connected, spread_pairs
+
+EFFECT_KIND = "icmp"
+EFFECT_PERIOD_NS = 200 * NS_PER_MS
+"""Five echoes a second show an onset to a fifth of a second, at no cost to either end."""
+
+CUT_PAIRS_MAX = 6
+CONTROL_PAIRS_MAX = 4
+"""Enough to see every node of a small drill, few enough to read one by one."""
+
+LISTENER = "listener"
+
+
+def plan_probe(
+    index: int, step: ProbeStep, inventory: Inventory, tables: Tables,
+    positions: Positions, mistakes: Problems,
+) -> PlannedProbe:  # fmt: skip
+    """The probe with a sampler for each vantage (and target, as the kind fans out)."""
+    kind = tables.probes[step.kind]
+    vantages = inventory.select(step.vantage)
+    targets = inventory.select(step.to) if step.to is not None else ()
+    looked_at = {"self": vantages, "each": targets, "all": targets}.get(kind.fan_out, ())
+    bare = [node for node in looked_at if not inventory.addresses(node)]
+    if bare:
+        what = f"looks at nodes without gameday_addresses: {', '.join(bare[:8])}"
+        todo = "list their data addresses in the inventory"
+        add(mistakes, positions, ("probes", index), what, todo)
+        looked_at = tuple(node for node in looked_at if node not in bare)
+    samplers: list[Sampler] = []
+    for node in vantages:
+        samplers += _samplers(kind, step.params, node, looked_at, inventory)
+    return PlannedProbe(
+        step.name, step.kind, step.period_ms * NS_PER_MS,
+        (step.timeout_ms or step.period_ms) * NS_PER_MS, plain(step.params), tuple(samplers),
+    )  # fmt: skip
+
+
+def _samplers(
+    kind: Any, params: Any, node: str, targets: Sequence[str], inventory: Inventory
+) -> Iterable[Sampler]:
+    if kind.fan_out == "self":
+        return [Sampler(node, node, inventory.addresses(node), ())]
+    if kind.fan_out == "each":
+        return [Sampler(node, t, inventory.addresses(t), ()) for t in targets if t != node]
+    if kind.fan_out == "all":
+        peers = tuple((t, a) for t in targets for a in inventory.addresses(t)[:1])
+        addresses = tuple(a for t in targets for a in inventory.addresses(t))
+        return [Sampler(node, target_name(kind, params), addresses, peers)]
+    return [Sampler(node, LISTENER if kind.listens else kind.kind, (), ())]
+
+
+def target_name(kind: Any, params: Any) -> str:
+    """What a probe of several nodes looks at, in its own word: its URL's host, or a name."""
+    host = urlsplit(str(getattr(params, "url", ""))).hostname
+    return host or str(getattr(params, "name", "")) or str(kind.kind)
+
+
+def width_ns(period_ns: int, timeout_ns: int) -> int:
+    """How wide a change is that this probe sees: two periods, and what a look may overrun."""
+    return 2 * period_ns + max(0, timeout_ns - period_ns)
+
+
+def plan_effect(
+    aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory
+) -> tuple[EffectCheck, PlannedProbe] | None:
+    """Pairs that show the fault's effect, and the probe that looks; none for what cuts nothing."""
+    if not aimed.cut:
+        return None
+    cut = _spread(_cut_pairs(aimed, everything, inventory), CUT_PAIRS_MAX, inventory)
+    control = _spread(_control_pairs(aimed, everything, inventory), CONTROL_PAIRS_MAX, inventory)
+    name = f"effect:{aimed.planned.name}"
+    samplers = tuple(Sampler(a, b, inventory.addresses(b), ()) for a, b in (*cut, *control))
+    probe = PlannedProbe(name, EFFECT_KIND, EFFECT_PERIOD_NS, EFFECT_PERIOD_NS, {}, samplers)
+    return EffectCheck(name, cut, control), probe
+
+
+def _cut_pairs(
+    aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory
+) -> list[Pair]:
+    """Pairs that only this fault cuts, if there are any: only they show when it began."""
+    others = frozenset().union(*(one.cut for one in everything if one is not aimed))
+    able = [(a, b) for a, b in aimed.cut if _may_ask(a, b, inventory)]
+    return [(a, b) for a, b in able if connected(a, b, others)] or able
+
+
+def _control_pairs(
+    aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory
+) -> list[Pair]:
+    """Pairs among the fault's nodes that no fault of the experiment cuts."""
+    cut = frozenset().union(*(one.cut for one in everything))
+    nodes = sorted({node for pair in aimed.cut for node in pair})
+    return [
+        (a, b)
+        for a in nodes
+        for b in nodes
+        if a != b and _may_ask(a, b, inventory) and connected(a, b, cut)
+    ]
+
+
+def _may_ask(a: str, b: str, inventory: Inventory) -> bool:
+    """Echoes go from a node that holds leases to an IPv4 address."""
+    return inventory.can_arm(a) and _has_ipv4(a, inventory) and _has_ipv4(b, inventory)
+
+
+def _has_ipv4(node: str, inventory: Inventory) -> bool:
+    return any(":" not in address for address in inventory.addresses(node))
+
+
+def _spread(candidates: Sequence[Pair], limit: int, inventory: Inventory) -> tuple[Pair, ...]:
+    members = {member for group in inventory.raft_groups for member in group.members}
+
+    def rank(pair: Pair) -> int:
+        outside = 2 * any(not inventory.can_arm(node) for node in pair)
+        return outside + any(node not in members for node in pair)
+
+    return spread_pairs(candidates, limit, rank, lambda node: inventory.by_name[node].site)
