@@ -36,7 +36,6 @@ def run(experiment: Path, inventory: Path, yes: bool, reports: Path, key: Path |
     from gameday.conduct.conductor import Conductor
     from gameday.experiment import load_experiment
     from gameday.plan import load_inventory, make_plan
-    from gameday.plan.render import render_plan
     from gameday.report.sign import load_signing_key
 
     signing_key = load_signing_key(key)
@@ -45,6 +44,8 @@ def run(experiment: Path, inventory: Path, yes: bool, reports: Path, key: Path |
     plan = make_plan(found_experiment, found_inventory)
     plan_json = plan.to_json()
     if not yes:
+        from gameday.plan.render import render_plan
+
         for line in render_plan(plan):
             click.echo(line)
         click.confirm("\nRun this now?", abort=True)

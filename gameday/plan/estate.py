@@ -13,6 +13,10 @@ from typing import Any
 from gameday.faults.base import Selector
 
 
+ROUTER = "router"
+"""The role of nodes that forward between sites and serve nobody themselves."""
+
+
 @dataclass(frozen=True)
 class Node:
     """One machine, and how gameday reaches it.
@@ -168,6 +172,11 @@ def inventory_from_json(data: Mapping[str, Any]) -> Inventory:
 
 
 def _matches(node: Node, selector: Selector) -> bool:
+    # A site or rack means its servers. Routers are the network between them; a fault is put
+    # there only by somebody who names them.
+    named = selector.role or selector.node or selector.group
+    if ROUTER in node.roles and not named:
+        return False
     pairs = (
         (selector.site, (node.site,)),
         (selector.rack, node.racks),

@@ -158,6 +158,12 @@ def _bystanders(fault: Aimed, inventory: Inventory) -> list[str]:
             f"{fault.planned.name}: {_some(outside)} hold no lease; the nodes on the other side "
             f"drop both what comes from them and what goes to them."
         )
+    unheld = sorted({a for a, b in fault.cut if not (inventory.can_arm(a) or inventory.can_arm(b))})
+    if unheld:
+        found.append(
+            f"{fault.planned.name}: between {_some(unheld)} nothing is cut unless a node with a "
+            f"lease forwards their packets, since neither end holds one."
+        )
     rest = sorted(node.name for node in inventory.nodes if node.name not in hit)
     if rest:
         found.append(
