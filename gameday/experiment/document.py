@@ -131,8 +131,12 @@ def parse_document(text: str, file: str, problems: Problems | None = None) -> Do
 
 
 def _broken(error: yaml.MarkedYAMLError) -> str:
-    parts = [part for part in (error.context, error.problem) if part]
-    said = ", ".join(parts) or "unreadable"
+    context = error.context
+    if context and error.context_mark and error.problem_mark:
+        begins = error.context_mark.line
+        if begins != error.problem_mark.line:
+            context += f" that begins in line {begins + 1}"
+    said = ", ".join(part for part in (context, error.problem) if part) or "unreadable"
     if "'\\t' that cannot start any token" in said:
         return "not valid YAML: a tab stands where spaces must indent"
     if "single document" in said:
@@ -199,9 +203,9 @@ class _Builder:
             raise _TooMuch(f"has more than {limits.NODES_MAX} values", node.start_mark)
         return found
 
-    def _scalar(self, node: yaml.ScalarNode, path: Path_) -> Any:
+    def _scalar(self, node: yaml.Node, path: Path_) -> Any:  # noqa: PLR0911 - one per kind
         text, tag = str(node.value), node.tag
-        if node.style is not None or tag in AS_TEXT:
+        if getattr(node, "style", None) is not None or tag in AS_TEXT:
             if tag not in AS_TEXT:
                 self._check_tag(node, "str", path)
             return text

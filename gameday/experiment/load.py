@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, cast
 
+from gameday.errors import require
 from gameday.experiment import limits
 from gameday.experiment.document import Document, Positions, parse_document, read_document
 from gameday.experiment.messages import check_model
 from gameday.experiment.model import Experiment
 from gameday.experiment.params import mirror, to_dataclass
-from gameday.experiment.problems import Path_, Problem, nearest
+from gameday.experiment.problems import Path_, Problem, Problems, nearest
 from gameday.experiment.tables import Tables, all_tables
 
 LIMITS = {"ns": "at_most_ms", "ppm": "at_most_percent", "count": "at_most"}
@@ -55,8 +56,6 @@ def experiment_from_json(data: Mapping[str, Any], tables: Tables | None = None) 
     Raises:
         InvalidInput: where ``data`` is not an experiment.
     """
-    from gameday.experiment.problems import Problems
-
     document = Document(dict(data), Positions("plan.json"), Problems("plan.json"))
     return _check(document, tables or all_tables()).experiment
 
@@ -78,7 +77,8 @@ def _check(document: Document, tables: Tables) -> Loaded:
     _check_limits(document, tables)
     _check_times(document, data)
     document.problems.raise_if_any()
-    assert isinstance(model, Experiment)  # noqa: S101 - else there was a problem
+    require(isinstance(model, Experiment), "a refused experiment has a problem to report")
+    model = cast(Experiment, model)
     return Loaded(_with_params(model, params), document.positions)
 
 
@@ -242,7 +242,7 @@ def _unit(unit: str) -> str:
 def _check_times(document: Document, data: Mapping[str, Any]) -> None:
     """A probe must look often enough for what is asked of it, and not too often in all."""
     periods = {
-        item.get("name"): item["period_ms"]
+        str(item.get("name")): item["period_ms"]
         for _, item in _items(document, "probes")
         if _is_whole(item.get("period_ms"))
     }
@@ -250,13 +250,13 @@ def _check_times(document: Document, data: Mapping[str, Any]) -> None:
     steady = steady if isinstance(steady, dict) else {}
     checks = steady.get("checks")
     for index, check in enumerate(checks if isinstance(checks, list) else ()):
-        period = periods.get(check.get("probe")) if isinstance(check, dict) else None
+        period = periods.get(str(check.get("probe"))) if isinstance(check, dict) else None
         if period and _is_whole(steady.get("for_s")) and steady["for_s"] * 1000 < period:
             what = f"looks every {period} ms, more seldom than steady state lasts"
             path: Path_ = ("steady_state", "checks", index, "probe")
             _add(document, path, what, "watch longer or look more often")
     for path, item in _items(document, "abort"):
-        period, longest = periods.get(item.get("probe")), item.get("failed_for_s")
+        period, longest = periods.get(str(item.get("probe"))), item.get("failed_for_s")
         if period and _is_whole(longest) and longest * 1000 < period:
             what = f"is shorter than the probe's period of {period} ms"
             _add(document, (*path, "failed_for_s"), what, "use a longer time")
@@ -265,8 +265,8 @@ def _check_times(document: Document, data: Mapping[str, Any]) -> None:
         for _, item in _items(document, "faults")
         if _is_whole(item.get("at_s")) and _is_whole(item.get("for_s"))
     ]
-    rest = [steady.get("for_s"), data.get("recover_s")]
-    if ends and all(_is_whole(value) for value in rest):
+    rest = [value for value in (steady.get("for_s"), data.get("recover_s")) if _is_whole(value)]
+    if ends:
         _check_counts(document, max(ends) + sum(rest))
 
 
@@ -278,7 +278,8 @@ def _check_counts(document: Document, total_s: int) -> None:
             _add(document, (*path, "period_ms"), what, "look less often")
 
 
-_is_whole: Callable[[Any], bool] = lambda v: isinstance(v, int) and not isinstance(v, bool)  # noqa: E731
+def _is_whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _add(document: Document, path: Path_, what: str, todo: str, key: bool = False) -> None:

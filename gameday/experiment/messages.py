@@ -45,7 +45,9 @@ def _add(model: type[BaseModel], found: Any, prefix: Path_, document: Document) 
     document.problems.add(Problem(line, column, path, what, todo))
 
 
-def say(found: Mapping[str, Any], loc: Path_, model: type[BaseModel]) -> tuple[str, str]:
+def say(  # noqa: PLR0911 - one answer per kind of mistake
+    found: Mapping[str, Any], loc: Path_, model: type[BaseModel]
+) -> tuple[str, str]:
     """(what is wrong, what to do) for one finding of pydantic's."""
     kind, ctx, given = found["type"], found.get("ctx", {}), found.get("input")
     name = loc[-1] if loc else ""
@@ -91,7 +93,9 @@ def _say_type(kind: str, given: Any) -> tuple[str, str] | None:
     return f"must be {noun}, not {_shown(given)}", todo
 
 
-def _say_limit(kind: str, ctx: Mapping[str, Any], given: Any) -> tuple[str, str] | None:
+def _say_limit(  # noqa: PLR0911 - one answer per kind of mistake
+    kind: str, ctx: Mapping[str, Any], given: Any
+) -> tuple[str, str] | None:
     if kind == "greater_than_equal":
         return f"is {_shown(given)}, below the least allowed", f"use {ctx['ge']} or more"
     if kind == "less_than_equal":

@@ -16,10 +16,13 @@ from gameday.faults.base import Selector
 
 if TYPE_CHECKING:
     SelectorField = Selector
+    Params = Any
 else:
     from pydantic import AfterValidator
 
     SelectorField = Annotated[SelectorModel, AfterValidator(to_selector)]
+    # A mapping in the file; after loading, the kind's own frozen dataclass.
+    Params = dict[str, Any]
 
 SLUG = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
 URL = r"^https?://[^\s]+$"
@@ -28,15 +31,14 @@ Slug = Annotated[str, Field(pattern=SLUG, max_length=limits.NAME_MAX)]
 Title = Annotated[str, Field(min_length=1, max_length=limits.NAME_MAX * 2)]
 Text = Annotated[str, Field(min_length=1, max_length=limits.TEXT_MAX)]
 Url = Annotated[str, Field(pattern=URL, max_length=limits.TEXT_MAX)]
-Params = Annotated[dict[str, Any], Field(description="what the kind needs")]
 
 
 class Links(Strict):
     """Where people find more."""
 
-    adr: Url | None = Field(None, description="the decision record that this drill tests")
-    runbook: Url | None = Field(None, description="what on-call follows when this happens")
-    dashboard: Url | None = Field(None, description="where people watch it")
+    adr: Url | None = Field(default=None, description="the decision record that this drill tests")
+    runbook: Url | None = Field(default=None, description="what on-call follows when this happens")
+    dashboard: Url | None = Field(default=None, description="where people watch it")
 
 
 class Metadata(Strict):
@@ -82,10 +84,6 @@ class FaultStep(Strict):
     )
     params: Params = Field(default_factory=dict)
 
-    if TYPE_CHECKING:
-        # After loading this is the kind's own frozen dataclass.
-        params: Any
-
     @property
     def end_s(self) -> int:
         """When it ends, in seconds after T0."""
@@ -98,17 +96,17 @@ class ProbeStep(Strict):
     name: Slug = Field(description="unique among the probes")
     kind: Slug = Field(description="kind of probe")
     vantage: SelectorField = Field(alias="from", description="nodes that look")
-    to: SelectorField | None = Field(None, description="nodes that are looked at")
+    to: SelectorField | None = Field(default=None, description="nodes that are looked at")
     period_ms: Annotated[int, Field(ge=limits.PERIOD_MS_MIN, le=limits.PERIOD_MS_MAX)] = Field(
         description="one look every so many milliseconds"
     )
-    timeout_ms: (
-        Annotated[int, Field(ge=limits.TIMEOUT_MS_MIN, le=limits.TIMEOUT_MS_MAX)] | None
-    ) = Field(None, description="a look fails after so many milliseconds; the period by default")
+    timeout_ms: Annotated[int, Field(ge=limits.TIMEOUT_MS_MIN, le=limits.TIMEOUT_MS_MAX)] | None = (
+        Field(
+            default=None,
+            description="a look fails after this; by default, the period",
+        )
+    )
     params: Params = Field(default_factory=dict)
-
-    if TYPE_CHECKING:
-        params: Any
 
 
 class Objective(Strict):
@@ -117,18 +115,15 @@ class Objective(Strict):
     name: Title = Field(description="unique among the objectives; a line of the report")
     measure: Slug = Field(description="kind of measurement")
     at_most_ms: Annotated[int, Field(ge=0, le=limits.LIMIT_MS_MAX)] | None = Field(
-        None, description="limit in milliseconds, for durations"
+        default=None, description="limit in milliseconds, for durations"
     )
     at_most_percent: Annotated[int, Field(ge=0, le=100)] | None = Field(
-        None, description="limit in percent, for shares"
+        default=None, description="limit in percent, for shares"
     )
     at_most: Annotated[int, Field(ge=0, le=limits.COUNT_MAX)] | None = Field(
-        None, description="limit as a number, for counts"
+        default=None, description="limit as a number, for counts"
     )
     params: Params = Field(default_factory=dict)
-
-    if TYPE_CHECKING:
-        params: Any
 
 
 class AbortCondition(Strict):
@@ -159,13 +154,13 @@ class Experiment(Strict):
         description="how long recovery is watched after the last fault, in seconds"
     )
     objectives: tuple[Objective, ...] = Field(
-        (), max_length=limits.ITEMS_MAX, description="measurements and their limits"
+        default=(), max_length=limits.ITEMS_MAX, description="measurements and their limits"
     )
     abort: tuple[AbortCondition, ...] = Field(
-        (), max_length=limits.ITEMS_MAX, description="when every fault is ended early"
+        default=(), max_length=limits.ITEMS_MAX, description="when every fault is ended early"
     )
     accept_quorum_loss: tuple[Slug, ...] = Field(
-        (),
+        default=(),
         max_length=limits.ITEMS_MAX,
         description="Raft groups of the inventory that this experiment may leave without quorum",
     )

@@ -143,7 +143,7 @@ def mirror(kind: type) -> type[Strict]:
     return create_model(name, __base__=base, __doc__=doc, **found)
 
 
-def _annotation(
+def _annotation(  # noqa: PLR0911 - one answer per kind of type
     hint: Any, name: str, metadata: Mapping[Any, Any], owner: type, required: bool
 ) -> Any:
     origin, args = get_origin(hint), get_args(hint)
@@ -167,13 +167,12 @@ def _annotation(
     if origin is tuple:
         item = _annotation(args[0], name, metadata, owner, required)
         least = 1 if required else 0
-        return Annotated[
-            tuple[item, ...],
-            Field(min_length=least, max_length=limits.NAMES_MAX),
-        ]
+        many: Any = tuple.__class_getitem__((item, ...))
+        return Annotated[many, Field(min_length=least, max_length=limits.NAMES_MAX)]
     if origin is not None and origin is not Literal and issubclass(origin, Mapping):
         value = _annotation(args[1], name, metadata, owner, required)
-        return Annotated[dict[str, value], Field(max_length=limits.NAMES_MAX)]  # type: ignore[valid-type]
+        mapping: Any = dict.__class_getitem__((str, value))
+        return Annotated[mapping, Field(max_length=limits.NAMES_MAX)]
     return hint
 
 
@@ -227,11 +226,11 @@ def attribute_texts(doc: str) -> dict[str, str]:
     """Per attribute, what a docstring's ``Attributes:`` section says of it."""
     _, _, section = doc.partition("Attributes:")
     found: dict[str, str] = {}
-    for part in re.split(r"\n\s*(?=[a-z_]+(?:, [a-z_]+)*: )", section):
+    for part in re.split(r"(?:\n|\. )\s*(?=[a-z_]+(?:, [a-z_]+)*: )", section):
         names, colon, text = part.strip().partition(": ")
         if colon:
             words = " ".join(text.split("\n\n")[0].split())
-            found.update({name.strip(): words for name in names.split(",")})
+            found.update({name.strip(): words.rstrip(".") for name in names.split(",")})
     return found
 
 

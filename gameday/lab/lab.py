@@ -221,9 +221,14 @@ class Lab:
         )  # fmt: skip
 
     def popen(self, node: str, argv: Sequence[str]) -> subprocess.Popen[str]:
-        """Start a command in a node; its output can be read as text."""
+        """Start a command in a node; its output can be read as text.
+
+        It stays out of the node's PID namespace: entering one forks, and signals would reach
+        only the parent.
+        """
+        entered = [x for x in self.enter_argv(node, argv) if x != "--pid"]
         return subprocess.Popen(
-            self.enter_argv(node, argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            entered, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, text=True,
         )  # fmt: skip
 

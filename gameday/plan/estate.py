@@ -12,7 +12,6 @@ from typing import Any
 
 from gameday.faults.base import Selector
 
-
 ROUTER = "router"
 """The role of nodes that forward between sites and serve nobody themselves."""
 

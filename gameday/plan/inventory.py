@@ -68,9 +68,7 @@ def load_inventory(path: Path) -> Inventory:
 
 
 class _Reader:
-    def __init__(
-        self, path: Path, raw: RawInventory, places: Places, problems: Problems
-    ) -> None:
+    def __init__(self, path: Path, raw: RawInventory, places: Places, problems: Problems) -> None:
         self._path, self._raw, self._places, self._problems = path, raw, places, problems
         self._base = path.resolve() if path.is_dir() else path.resolve().parent
         self._sites = frozenset(raw.children.get("sites", ()))
@@ -90,8 +88,8 @@ class _Reader:
         self._check_addresses(nodes)
         estate = {name: self._for_all(name) for name in ESTATE_VARIABLES}
         management = self._networks("gameday_management", estate["gameday_management"])
-        if not management:
-            todo = "list the networks that no fault may touch, as in gameday_management: [10.0.0.0/24]"
+        if not estate["gameday_management"]:
+            todo = "list the networks that no fault may touch, as in [10.0.0.0/24]"
             self._problem("all", "gameday_management", "is missing or empty", todo)
         known_hosts = self._file(estate["gameday_known_hosts"])
         if known_hosts is None:

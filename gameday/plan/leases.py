@@ -109,7 +109,7 @@ class Aim:
 
     def _blamed(self, path: Path_, params: Any, message: str) -> Path_:
         """The parameter that a kind's message begins with, else all of them."""
-        word = message.split(" ")[0]
+        word = message.split(" ", maxsplit=1)[0]
         return (*path, word) if hasattr(params, word) else path
 
     def _check_addresses(self, path: Path_, cut: Cut) -> None:
@@ -130,10 +130,10 @@ class Aim:
         for address in sorted({a for spec in specs.values() for a in _addresses(spec)}):
             found = ipaddress.ip_network(address, strict=False)
             for network in networks:
-                if network.version == found.version and network.overlaps(found):  # type: ignore[arg-type]
+                if network.version == found.version and network.overlaps(found):
                     hit[address] = f"in the management network {network}"
             for host, who in hosts.items():
-                if host.version == found.version and host.overlaps(found):  # type: ignore[arg-type]
+                if host.version == found.version and host.overlaps(found):
                     hit[address] = f"how {who} is reached"
         if hit:
             address, why = next(iter(hit.items()))

@@ -51,8 +51,8 @@ def make_plan(
     found = [aim.fault(index, step) for index, step in enumerate(experiment.faults)]
     aimed = [fault for fault in found if fault is not None]
     probes = [
-        plan_probe(index, step, inventory, tables, positions, aim.mistakes)
-        for index, step in enumerate(experiment.probes)
+        plan_probe(index, loaded, inventory, tables, aim.mistakes)
+        for index in range(len(experiment.probes))
     ]
     aim.mistakes.raise_if_any()
     aim.check_claims(aimed)
@@ -90,9 +90,7 @@ def _random_id() -> str:
 
 def _nodes(inventory: Inventory) -> dict[str, PlannedNode]:
     return {
-        node.name: PlannedNode(
-            node.site, node.racks, node.roles, node.addresses, node.vantage_only
-        )
+        node.name: PlannedNode(node.site, node.racks, node.roles, node.addresses, node.vantage_only)
         for node in inventory.nodes
     }
 
@@ -140,7 +138,7 @@ def _limits(
     lost = {one.group.name for one in outlooks if one.lost}
     for name in loaded.experiment.accept_quorum_loss:
         if name in lost:
-            found.append(f"{name} loses its quorum: all its writes stop. The experiment accepts it.")
+            found.append(f"{name} loses its quorum: its writes stop. The experiment accepts it.")
         else:
             found.append(f"accept_quorum_loss names {name}, but no fault takes its quorum.")
     found += [f"{what} is not there yet; the run needs it." for what in inventory.missing_files()]

@@ -90,7 +90,8 @@ def _cuts(plan: Plan) -> list[str]:
 
 
 def _quorum(name: str, members: int, majority: int, sides: Sequence[Any]) -> list[str]:
-    lines = ["", f"  Raft group {name}: {members} members, majority {members} // 2 + 1 = {majority}"]
+    sum_ = f"majority {members} // 2 + 1 = {majority}"
+    lines = ["", f"  Raft group {name}: {members} members, {sum_}"]
     for side in sides:
         count = len(side.members)
         sign = "<" if count < majority else ">="

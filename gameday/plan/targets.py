@@ -8,6 +8,7 @@ only where neither direction is cut.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def phases(windows: Iterable[Window]) -> tuple[tuple[int, int, tuple[str, ...]],
     known = tuple(windows)
     edges = sorted({edge for w in known for edge in (w.at_s, w.end_s)})
     found = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         names = tuple(w.name for w in known if w.at_s < end and start < w.end_s)
         if names:
             found.append((start, end, names))

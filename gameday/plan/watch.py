@@ -8,8 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gameday.clock import NS_PER_MS
-from gameday.experiment.document import Positions
-from gameday.experiment.model import ProbeStep
+from gameday.experiment.load import Loaded
 from gameday.experiment.params import plain
 from gameday.experiment.problems import Problems
 from gameday.experiment.tables import Tables
@@ -31,10 +30,10 @@ LISTENER = "listener"
 
 
 def plan_probe(
-    index: int, step: ProbeStep, inventory: Inventory, tables: Tables,
-    positions: Positions, mistakes: Problems,
-) -> PlannedProbe:  # fmt: skip
+    index: int, loaded: Loaded, inventory: Inventory, tables: Tables, mistakes: Problems
+) -> PlannedProbe:
     """The probe with a sampler for each vantage (and target, as the kind fans out)."""
+    step = loaded.experiment.probes[index]
     kind = tables.probes[step.kind]
     vantages = inventory.select(step.vantage)
     targets = inventory.select(step.to) if step.to is not None else ()
@@ -43,7 +42,7 @@ def plan_probe(
     if bare:
         what = f"looks at nodes without gameday_addresses: {', '.join(bare[:8])}"
         todo = "list their data addresses in the inventory"
-        add(mistakes, positions, ("probes", index), what, todo)
+        add(mistakes, loaded.positions, ("probes", index), what, todo)
         looked_at = tuple(node for node in looked_at if node not in bare)
     samplers: list[Sampler] = []
     for node in vantages:
@@ -93,18 +92,14 @@ def plan_effect(
     return EffectCheck(name, cut, control), probe
 
 
-def _cut_pairs(
-    aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory
-) -> list[Pair]:
+def _cut_pairs(aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory) -> list[Pair]:
     """Pairs that only this fault cuts, if there are any: only they show when it began."""
     others = frozenset().union(*(one.cut for one in everything if one is not aimed))
     able = [(a, b) for a, b in aimed.cut if _may_ask(a, b, inventory)]
     return [(a, b) for a, b in able if connected(a, b, others)] or able
 
 
-def _control_pairs(
-    aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory
-) -> list[Pair]:
+def _control_pairs(aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory) -> list[Pair]:
     """Pairs among the fault's nodes that no fault of the experiment cuts."""
     cut = frozenset().union(*(one.cut for one in everything))
     nodes = sorted({node for pair in aimed.cut for node in pair})

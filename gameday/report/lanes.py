@@ -126,6 +126,7 @@ def _state(probe: Mapping[str, Any], seen: Seen, first: Mapping[str, Any] | None
 def _spans(samples: Sequence[Seen], probe: Mapping[str, Any], lo: int, hi: int) -> list[Span]:
     """Spans without holes from lo to hi; a state holds until the next look."""
     period = int(probe["period_ns"])
+    samples = [s for s in samples if s.end.hi >= lo and s.start.lo < hi]
     first = next((s.sample.value for s in samples if s.sample.ok), None)
     found: list[Span] = []
     at = lo

@@ -107,7 +107,7 @@ class Clocks:
 
 def make_clocks(truth: Truth) -> Clocks:
     """Random but fixed offsets."""
-    random = Random(truth.seed)
+    random = Random(truth.seed)  # noqa: S311 - reproducible, not secret
     mono = {n: random.randrange(-4_000 * S, 40_000 * S) for n in NODES}
     error = truth.wall_error_ns
     wall = {n: random.randrange(-error, error + 1) for n in NODES}
@@ -135,7 +135,7 @@ class Journal:
 
 def make_events(truth: Truth, clocks: Clocks) -> list[Event]:
     """What the conductor would have written."""
-    random, journal = Random(truth.seed + 1), Journal()
+    random, journal = Random(truth.seed + 1), Journal()  # noqa: S311 - reproducible, not secret
     t0 = MONO_START_NS
     journal.write(
         t0, kinds.RUN_STARTED, run="3f9a1c20", experiment="wan-partition-frankfurt",
@@ -170,7 +170,7 @@ def make_events(truth: Truth, clocks: Clocks) -> list[Event]:
     journal.write(finish, kinds.STEP, step="prove-clean", text="read back every node")
     for node in sorted(NODES):
         good = truth.clean or node != "fra-1"
-        left = [] if good else ["iptables chain gameday-1a2b3c00 (remove with: iptables -F …)"]
+        left = [] if good else ["iptables chain gameday-1a2b3c00 in filter"]
         journal.write(finish + 1, kinds.CLEAN, node=node, clean=good, left=left, foreign_changed=[])
     outcome = "completed" if truth.abort_ns is None else "aborted"
     journal.write(finish + S, kinds.RUN_ENDED, outcome=outcome, clean=truth.clean)

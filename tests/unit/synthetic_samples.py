@@ -20,11 +20,11 @@ Look = Callable[[int], tuple[bool, dict[str, Any], str]]
 
 def make_samples(truth: Any, clocks: Any, members: Sequence[str]) -> list[Sample]:
     """Every sample of every probe."""
-    random = Random(truth.seed + 2)
+    random = Random(truth.seed + 2)  # noqa: S311 - reproducible, not secret
     made: list[Sample] = []
 
     def stream(probe: str, node: str, target: str, period: int, look: Look) -> None:
-        made.extend(_stream(truth, clocks, random, (probe, node, target), period, look))
+        made.extend(_stream(truth, random, (probe, node, target, clocks.mono[node]), period, look))
 
     for member in members:
         stream("etcd-write", member, member, truth.period_ns, _write(truth, member))
@@ -42,10 +42,10 @@ def make_samples(truth: Any, clocks: Any, members: Sequence[str]) -> list[Sample
 
 
 def _stream(
-    truth: Any, clocks: Any, random: Random, key: tuple[str, str, str], period: int, look: Look
+    truth: Any, random: Random, key: tuple[str, str, str, int], period: int, look: Look
 ) -> list[Sample]:
-    probe, node, target = key
-    offset, made = clocks.mono[node], []
+    probe, node, target, offset = key
+    made = []
     start, seq = truth.probes_ns + random.randrange(period), 0
     while start < truth.until_ns:
         spent = random.randrange(2 * MS, 20 * MS)
@@ -133,14 +133,15 @@ def _icmp(truth: Any, node: str, target: str) -> Look:
 
 def _alert(truth: Any, clocks: Any) -> list[Sample]:
     made = []
-    moments = [("firing", truth.onset_ns + truth.detected_ns), ("resolved", truth.end_ns + 3000 * MS)]
+    moments = [
+        ("firing", truth.onset_ns + truth.detected_ns),
+        ("resolved", truth.end_ns + 3000 * MS),
+    ]
     for seq, (status, at) in enumerate(moments):
         labels = ["alertname=EtcdMemberUnreachable", "severity=page", "site=frankfurt"]
         value = {"status": status, "labels": labels, "starts_at": "2026-01-01T00:00:13Z"}
         stamp = at + clocks.mono["mon-1"]
         made.append(
-            Sample(
-                "alerts", "mon-1", "EtcdMemberUnreachable", seq, stamp, stamp, True, value, ""
-            )
+            Sample("alerts", "mon-1", "EtcdMemberUnreachable", seq, stamp, stamp, True, value, "")
         )
     return made

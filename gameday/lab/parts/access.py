@@ -29,6 +29,7 @@ Subsystem sftp internal-sftp
 SUDOERS = """\
 Defaults !requiretty
 Defaults !fqdn
+Defaults secure_path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 gameday ALL=(ALL:ALL) NOPASSWD: ALL
 ops ALL=(ALL:ALL) ALL
 """

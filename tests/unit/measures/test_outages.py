@@ -72,7 +72,7 @@ def test_bounds_hold_for_any_pattern(states: list[bool], spent: int) -> None:
     ]
     window = upto(len(states))
     for found in outages(samples, window, PERIOD):
-        assert 0 <= found.lo
+        assert found.lo >= 0
         if found.hi is not None:
             assert found.lo <= found.hi <= window.width
             assert sum(part.size for part in found.parts) >= found.hi - found.lo

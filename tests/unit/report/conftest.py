@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A signing key and a signed run, made once; tests that change a run copy it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gameday.report.finish import finish_run
+from gameday.report.keygen import NewKey, generate
+from gameday.report.sign import load_signing_key
+from tests.unit.synthetic import write_run
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> NewKey:
+    """A key of operator@controller, trusted by its own allowed_signers."""
+    path = tmp_path_factory.mktemp("key") / "signing_key"
+    return generate("operator@controller", path=path)
+
+
+@pytest.fixture(scope="session")
+def signed(key: NewKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A signed run that no test may change."""
+    directory = tmp_path_factory.mktemp("signed") / "run"
+    write_run(directory)
+    finish_run(directory, load_signing_key(key.private))
+    return directory
+
+
+@pytest.fixture
+def run(signed: Path, tmp_path: Path) -> Path:
+    """A copy of the signed run."""
+    return Path(shutil.copytree(signed, tmp_path / "run"))
