@@ -42,7 +42,8 @@ def main(arguments: List[str]) -> int:
     started_as = Path(sys.argv[0]).resolve()
     if started_as.is_file() and zipfile.is_zipfile(started_as):
         target = unpack(started_as)
-        os.execv(sys.executable, [sys.executable, str(target), *arguments])
+        # No shell is wanted: this process goes on as the unpacked program.
+        os.execv(sys.executable, [sys.executable, str(target), *arguments])  # noqa: S606
     from gameday.agent.leases import Leases
     from gameday.agent.ledger import Ledger
     from gameday.agent.system.host import RealHost

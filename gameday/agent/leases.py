@@ -36,43 +36,43 @@ class Leases:
         self.ledger = ledger
         self.host = host
 
-    def arm(self, data: Mapping[str, Any]) -> Dict[str, Any]:
+    def arm(self, lease: Mapping[str, Any]) -> Dict[str, Any]:
         """Write the receipt, put the lease in place, read it back, start its reaper.
 
         Raises:
             NodeError: where it is too late, too long, or the kernel refused; what was put
                 in place by then is removed again.
         """
-        lease = from_json(Lease, data)
-        fault = _fault(lease.kind)
-        self._check_window(lease)
+        one = from_json(Lease, lease)
+        fault = _fault(one.kind)
+        self._check_window(one)
         with self.ledger.locked():
-            before = fault.before(lease, self.host)
-            receipt = self._receipt(lease, before)
+            before = fault.before(one, self.host)
+            receipt = self._receipt(one, before)
             self.ledger.add(receipt)
-            start_reaper(lease.id)
+            start_reaper(one.id)
             try:
-                fault.arm(lease, before, self.host)
-                observation = fault.observe(lease, before, self.host)
+                fault.arm(one, before, self.host)
+                observation = fault.observe(one, before, self.host)
                 if observation.state not in ("armed", "absent"):
-                    raise NodeError(f"lease {lease.id} reads back as {observation.state}")
-                if self.host.wall_ns() > lease.fire_at_ns - ARM_MARGIN_NS:
-                    raise NodeError(f"lease {lease.id} was armed too late to fire on time")
+                    raise NodeError(f"lease {one.id} reads back as {observation.state}")
+                if self.host.wall_ns() > one.fire_at_ns - ARM_MARGIN_NS:
+                    raise NodeError(f"lease {one.id} was armed too late to fire on time")
             except Exception:
                 self._remove(receipt)
                 raise
         digest = hashlib.sha256(json.dumps(to_json(receipt), sort_keys=True).encode()).hexdigest()
         return {"receipt_digest": digest, "observation": to_json(observation)}
 
-    def observe(self, lease_id: str) -> Dict[str, Any]:
+    def observe(self, lease: str) -> Dict[str, Any]:
         """What is there of a lease now."""
-        receipt = self.ledger.get(lease_id)
+        receipt = self.ledger.get(lease)
         return to_json(self._observe(receipt))
 
-    def disarm(self, lease_id: str) -> Dict[str, Any]:
+    def disarm(self, lease: str) -> Dict[str, Any]:
         """Remove a lease and read back that nothing of it is left; idempotent."""
         with self.ledger.locked():
-            receipt = self.ledger.get(lease_id)
+            receipt = self.ledger.get(lease)
             done, observation = self._remove(receipt)
         return {"done": done, "observation": to_json(observation)}
 

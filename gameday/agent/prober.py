@@ -12,12 +12,12 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Tuple
 
 from gameday import clock
 from gameday.errors import InvalidInput
 from gameday.probes import TABLE
-from gameday.probes.base import Failed, Outcome, Schedule, Target
+from gameday.probes.base import Failed, Outcome, Schedule, Target, Value
 from gameday.probes.params import build
 from gameday.record.types import Sample, to_json
 
@@ -33,7 +33,7 @@ class Store:
     """Appends samples to a file; one write per sample, so a killed writer loses at most one."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "ab", buffering=0)
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open as long as we live
         self._lock = threading.Lock()
 
     def write(self, sample: Sample) -> None:
@@ -78,14 +78,15 @@ class Sampler:
             outcome: Outcome = self._look()
         except OSError as error:
             outcome = Failed(f"{type(error).__name__}: {error}"[:200])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a bug is a failed look, never silence
             outcome = Failed(f"probe crashed: {type(error).__name__}: {error}"[:200])
-        self._store.write(stamp(self.probe, self.node, self.target, seq, start, outcome))
+        self._store.write(stamp((self.probe, self.node, self.target), seq, start, outcome))
 
 
-def stamp(probe: str, node: str, target: str, seq: int, start_ns: int, outcome: Outcome) -> Sample:
-    """A sample that ends now."""
+def stamp(who: Tuple[str, str, str], seq: int, start_ns: int, outcome: Outcome) -> Sample:
+    """A sample that ends now; ``who`` is (probe, vantage, target)."""
     end = clock.mono_ns()
+    probe, node, target = who
     if isinstance(outcome, Failed):
         return Sample(probe, node, target, seq, start_ns, end, False, {}, outcome.reason)
     return Sample(probe, node, target, seq, start_ns, end, True, dict(outcome.value), "")
@@ -111,8 +112,6 @@ class Listening:
             return
         try:
             while clock.mono_ns() < until_ns:
-                from gameday.probes.base import Value
-
                 self._emit("listener", Value({}))
                 if stop.wait(self.period_ns / clock.NS_PER_S):
                     break
@@ -124,7 +123,7 @@ class Listening:
         with self._lock:
             seq = self._next.get(target, 0)
             self._next[target] = seq + 1
-        self._store.write(stamp(self.probe, self.node, target, seq, now, outcome))
+        self._store.write(stamp((self.probe, self.node, target), seq, now, outcome))
 
 
 def run(directory: Path) -> int:

@@ -27,7 +27,7 @@ class Recorder:
 
     def __init__(self, directory: Path) -> None:
         self._journal = Journal(directory / "events.jsonl")
-        self._samples = open(directory / SAMPLES_LIVE, "ab", buffering=0)
+        self._samples = open(directory / SAMPLES_LIVE, "ab", buffering=0)  # noqa: SIM115
         self._lock = threading.Lock()
 
     def event(self, kind: str, **data: object) -> int:

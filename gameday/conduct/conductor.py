@@ -153,7 +153,7 @@ class Conductor:
             collector.start(skews[node])
 
     def _planned_ns(self) -> int:
-        timeline = self.plan["timeline"]
+        timeline: Mapping[str, int] = self.plan["timeline"]
         planned_s = timeline["steady_s"] + timeline["faults_end_s"] + timeline["recover_s"]
         return planned_s * NS_PER_S + limits.STEADY_EXTRA_NS + limits.ARM_LEAD_NS + limits.SLACK_NS
 
@@ -300,5 +300,7 @@ class Conductor:
 def not_clean(states: tuple[NodeState, ...]) -> NotProvenClean:
     """The error that says what is left where, and how to remove it by hand."""
     left = [f"{s.node}: {piece}" for s in states if not s.clean for piece in s.left]
-    return NotProvenClean("not proven clean: " + "; ".join(left),
-                          "gameday recover tries again; each piece says how to remove it by hand")  # fmt: skip
+    return NotProvenClean(
+        "not proven clean: " + "; ".join(left),
+        "gameday recover tries again; each piece says how to remove it by hand",
+    )

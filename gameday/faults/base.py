@@ -82,7 +82,7 @@ class Host(Protocol):
     """All that a fault kind may touch on a node. Real in ``agent/system``, faked in unit tests."""
 
     def ipset_create(self, name: str, family: int, entries: Sequence[str], timeout_s: int) -> None:
-        """Make a ``hash:net`` set (family 4 or 6) whose entries live ``timeout_s`` (0: for ever)."""
+        """Make a ``hash:net`` set (family 4 or 6); entries live ``timeout_s`` (0: for ever)."""
 
     def ipset_destroy(self, name: str) -> bool:
         """Remove a set; ``False`` where it was not there."""
@@ -91,7 +91,7 @@ class Host(Protocol):
         """Names of all sets."""
 
     def rules(self, family: int) -> Mapping[str, Tuple[str, ...]]:
-        """Chains (``:NAME POLICY``) and rules (``-A ...``) as saved, per table, without counters."""
+        """Chains (``:NAME POLICY``) and rules (``-A ...``) per table, without counters."""
 
     def restore(self, family: int, batch: str) -> None:
         """Apply one ``iptables-restore --noflush`` batch, all of it or nothing."""

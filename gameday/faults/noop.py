@@ -14,7 +14,7 @@ from gameday.record.types import Lease, Observation
 
 
 @dataclass(frozen=True)
-class Params:
+class NoopParams:
     """Parameters of ``noop``.
 
     Attributes:
@@ -28,14 +28,14 @@ class Noop:
     """The fault that does nothing."""
 
     kind = "noop"
-    Params = Params
+    Params: type = NoopParams
     summary = "does nothing, on time; for rehearsals of the procedure and for tests"
 
-    def spread(self, params: Params, estate: Estate) -> Dict[str, Dict[str, Any]]:
+    def spread(self, params: NoopParams, estate: Estate) -> Dict[str, Dict[str, Any]]:
         """An empty spec for every selected node that can be armed."""
         return {node: {} for node in estate.select(params.on) if estate.can_arm(node)}
 
-    def reach(self, params: Params, estate: Estate) -> Reach:
+    def reach(self, params: NoopParams, estate: Estate) -> Reach:
         """Cuts nothing."""
         return Reach(frozenset())
 

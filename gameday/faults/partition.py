@@ -41,7 +41,7 @@ SET_TIMEOUT_S_MAX = 2_147_483
 
 
 @dataclass(frozen=True)
-class Params:
+class PartitionParams:
     """Parameters of ``partition``.
 
     Attributes:
@@ -57,10 +57,10 @@ class Partition:
     """Symmetric loss of all packets between two groups of nodes."""
 
     kind = "partition"
-    Params = Params
+    Params: type = PartitionParams
     summary = "packets between two groups of nodes vanish, both ways, v4 and v6"
 
-    def spread(self, params: Params, estate: Estate) -> Dict[str, Dict[str, Any]]:
+    def spread(self, params: PartitionParams, estate: Estate) -> Dict[str, Dict[str, Any]]:
         """One spec per armable node of either side.
 
         Raises:
@@ -76,7 +76,7 @@ class Partition:
             raise InvalidInput("no node of either side can be armed")
         return specs
 
-    def reach(self, params: Params, estate: Estate) -> Reach:
+    def reach(self, params: PartitionParams, estate: Estate) -> Reach:
         """Every pair across the cut, in both directions."""
         side_a, side_b = _sides(params, estate)
         there = {(a, b) for a in side_a for b in side_b}
@@ -172,7 +172,7 @@ class Partition:
         return done
 
 
-def _sides(params: Params, estate: Estate) -> Tuple[Tuple[str, ...], Tuple[str, ...]]:
+def _sides(params: PartitionParams, estate: Estate) -> Tuple[Tuple[str, ...], Tuple[str, ...]]:
     sides = []
     for name, selector in (("side_a", params.side_a), ("side_b", params.side_b)):
         nodes = estate.select(selector)

@@ -76,8 +76,9 @@ class Lab:
 
     def _start(self) -> None:
         self.state.mkdir(parents=True, mode=0o700)
-        os.chmod(STATES, 0o755)
-        os.chmod(self.state, 0o755)
+        # Users of the nodes pass through these on the way to their own files.
+        os.chmod(STATES, 0o755)  # noqa: S103
+        os.chmod(self.state, 0o755)  # noqa: S103
         keys = nodes.make_keys(self.state)
         netem = system.has_netem()
         core = self._spawn("core", ["unshare", "--net", "sleep", "infinity"])
@@ -123,20 +124,19 @@ class Lab:
             system.wait_own_netns(machine)
             for number, bridge in enumerate(ports):
                 lines += [f"link add r{number} type veth peer name lan{number} netns {machine}",
-                          f"link set r{number} master {bridge}", f"link set r{number} up"]  # fmt: skip
-            system.run(["nsenter", f"--net=/proc/{core}/ns/net", "ip", "-batch", "-"], "\n".join(lines))
+                          *_port(number, bridge)]  # fmt: skip
+            system.ip_batch(core, "\n".join(lines))
             (directory / "go").touch()
         else:
             for number, bridge in enumerate(ports):
-                lines += [f"tuntap add dev r{number} mode tap",
-                          f"link set r{number} master {bridge}", f"link set r{number} up"]  # fmt: skip
-            system.run(["nsenter", f"--net=/proc/{core}/ns/net", "ip", "-batch", "-"], "\n".join(lines))
+                lines += [f"tuntap add dev r{number} mode tap", *_port(number, bridge)]
+            system.ip_batch(core, "\n".join(lines))
             self._spawn("routers", [
                 "nsenter", f"--net=/proc/{core}/ns/net", "unshare", "--pid", "--fork",
                 "--kill-child", *routers.uml_argv(str(directory), len(ports)),
             ])  # fmt: skip
-        system.run(
-            ["nsenter", f"--net=/proc/{ctl}/ns/net", "ip", "-batch", "-"],
+        system.ip_batch(
+            ctl,
             f"link set lo up\nlink set mgmt0 up\naddr add {t.CONTROLLER}/24 dev mgmt0\n",
         )
 
@@ -213,7 +213,9 @@ class Lab:
         kinds = ["--net"] if node in ("ctl", "core") else ["--net", "--mount", "--uts", "--pid"]
         return ["nsenter", "-t", str(pid), *kinds, *argv]
 
-    def exec(self, node: str, argv: Sequence[str], timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
+    def exec(
+        self, node: str, argv: Sequence[str], timeout_s: float = 30
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command in a node; its output as text."""
         return subprocess.run(
             self.enter_argv(node, argv), capture_output=True, text=True, timeout=timeout_s,
@@ -240,3 +242,7 @@ class Lab:
         for log in [*self.state.glob("*.log"), *self.state.glob("nodes/*/log/*.log")]:
             where = target / str(log.relative_to(self.state)).replace("/", "-")
             shutil.copy(log, where)
+
+
+def _port(number: int, bridge: str) -> list[str]:
+    return [f"link set r{number} master {bridge}", f"link set r{number} up"]

@@ -56,8 +56,6 @@ def make_node(state: Path, node: t.Node, keys: Keys) -> Path:
         (home / name).mkdir(parents=True)
     for name in LIBRARY:
         (home / "lib" / name).mkdir()
-    for one in ("log", "lib"):
-        os.chmod(home / one, 0o755)
     services = []
     for module in PARTS:
         part = module.part(node)
@@ -126,7 +124,7 @@ def make_routers(state: Path, netem: bool) -> Path:
     release = routers.uml_modules()
     if not netem:
         _write_files(directory, {"init.sh": routers.uml_init(str(directory), release, str(script))})
-        os.chmod(directory / "init.sh", 0o755)
+        os.chmod(directory / "init.sh", 0o755)  # noqa: S103 - process 1 is executed
     else:
         _write_files(
             directory, {"namespace-init.sh": routers.namespace_init(str(directory), str(script))}

@@ -61,9 +61,7 @@ def delay_batch(site: t.Site) -> str:
     lines = []
     for other in (one for one in t.SITES if one != site):
         rtt = t.RTT_MS.get((site.name, other.name)) or t.RTT_MS[(other.name, site.name)]
-        lines.append(
-            f"qdisc add dev to-{other.code} root netem delay {rtt * 500}us limit 20000"
-        )
+        lines.append(f"qdisc add dev to-{other.code} root netem delay {rtt * 500}us limit 20000")
     return "\n".join(lines) + "\n"
 
 
@@ -114,11 +112,18 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-mkdir -p {directory}/work {directory}/run
-mount -t overlay overlay -o lowerdir=/etc,upperdir={directory}/etc,workdir={directory}/work /etc
-mount --bind {directory}/home /home
+mount -t tmpfs tmpfs /tmp
+mkdir /tmp/keep /tmp/etc /tmp/etc-work
+mount --bind {directory} /tmp/keep
+mount -t tmpfs tmpfs /run
+mkdir -p {directory} /run/sshd
+mount --move /tmp/keep {directory}
+mount -t overlay overlay /etc \\
+  -o lowerdir={directory}/etc:/etc,upperdir=/tmp/etc,workdir=/tmp/etc-work
+mount -t tmpfs tmpfs /var/lib
+mount -t tmpfs tmpfs /home
+cp -a {directory}/home/. /home/
 until [ -e {directory}/go ]; do sleep 0.05; done
-mount --bind {directory}/run /run/netns 2>/dev/null || {{ mkdir -p /run/netns; mount -t tmpfs tmpfs /run/netns; }}
 sh {script_path}
 while :; do wait; sleep 3600; done
 """
@@ -146,7 +151,8 @@ mount --bind {directory} /tmp/keep
 mount -t tmpfs tmpfs /run
 mkdir -p {directory} /run/sshd
 mount --move /tmp/keep {directory}
-mount -t overlay overlay -o lowerdir={directory}/etc:/etc,upperdir=/tmp/etc,workdir=/tmp/etc-work /etc
+mount -t overlay overlay /etc \\
+  -o lowerdir={directory}/etc:/etc,upperdir=/tmp/etc,workdir=/tmp/etc-work
 mount -t tmpfs tmpfs /var/lib
 mount -t tmpfs tmpfs /var/log
 mount -t tmpfs tmpfs /home

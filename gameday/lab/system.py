@@ -34,7 +34,8 @@ def check_machine() -> None:
     problems = []
     if os.geteuid() != 0:
         problems.append("the lab needs root, for namespaces: run it with sudo")
-    missing = sorted({pkg for name, pkg in PROGRAMS.items() if not shutil.which(name, path=PATH)})
+    absent = {name for name in PROGRAMS if not shutil.which(name, path=PATH)}
+    missing = sorted({PROGRAMS[name] for name in absent})
     if missing:
         problems.append(f"Debian packages are missing: apt-get install {' '.join(missing)}")
     if not problems:
@@ -47,8 +48,10 @@ def check_machine() -> None:
             problems.append("the kernel has no overlayfs (CONFIG_OVERLAY_FS)")
         if not has_netem():
             if not shutil.which("linux.uml", path=PATH):
-                problems.append("the kernel has no netem (sch_netem), and there is no "
-                                "user-mode-linux to replace it: apt-get install user-mode-linux")  # fmt: skip
+                problems.append(
+                    "the kernel has no netem (sch_netem), and there is no user-mode-linux to "
+                    "replace it: apt-get install user-mode-linux"
+                )
             if not Path("/dev/net/tun").exists():
                 problems.append("the kernel has no tun device, which user-mode-linux needs")
     if problems:
@@ -82,6 +85,15 @@ def run(argv: Sequence[str], stdin: str = "") -> str:
     if done.returncode != 0:
         raise CannotRun(f"{' '.join(argv)} failed: {(done.stderr or done.stdout).strip()[:500]}")
     return done.stdout
+
+
+def ip_batch(pid: int, lines: str) -> None:
+    """Apply ``ip -batch`` lines in the network namespace of a process.
+
+    Raises:
+        CannotRun: with what ip said.
+    """
+    run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-batch", "-"], lines)
 
 
 def wait_own_netns(pid: int) -> None:

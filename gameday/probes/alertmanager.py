@@ -19,7 +19,7 @@ BODY_BYTES_MAX = 1 << 20
 
 
 @dataclass(frozen=True)
-class Params:
+class WebhookParams:
     """Parameters of ``alertmanager-webhook``.
 
     Attributes:
@@ -35,12 +35,14 @@ class AlertmanagerWebhook:
     """A webhook receiver."""
 
     kind = "alertmanager-webhook"
-    Params = Params
+    Params: type = WebhookParams
     summary = "the moment at which Alertmanager's webhook tells of an alert"
     fan_out = "none"
     listens = True
 
-    def listen(self, params: Params, emit: Callable[[str, Outcome], None]) -> Callable[[], None]:
+    def listen(
+        self, params: WebhookParams, emit: Callable[[str, Outcome], None]
+    ) -> Callable[[], None]:
         """Serve until closed; every alert of every notification becomes a sample."""
 
         class Handler(BaseHTTPRequestHandler):

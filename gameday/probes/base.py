@@ -88,4 +88,4 @@ class Listener(Protocol):
     listens: bool
 
     def listen(self, params: Any, emit: Callable[[str, Outcome], None]) -> Callable[[], None]:
-        """Start listening; returns what stops it. ``emit(target, outcome)`` may come from threads."""
+        """Start listening; returns what stops it. ``emit(target, outcome)`` comes from threads."""

@@ -36,22 +36,21 @@ class Deadline:
         return f"timeout: {self.timeout_ns // clock.NS_PER_MS} ms"
 
 
-def request(
+def request(  # noqa: PLR0917 - an HTTP request has that many parts
+    where: Tuple[str, int],
     method: str,
-    url_host: str,
-    port: int,
     path: str,
     deadline: Deadline,
     body: Optional[bytes] = None,
     headers: Optional[Mapping[str, str]] = None,
 ) -> Tuple[int, Dict[str, str], bytes]:
-    """One HTTP request over a new connection: (status, headers in lower case, body).
+    """One HTTP request to (host, port), anew: (status, headers in lower case, body).
 
     Raises:
         TimeoutError: past the deadline. OSError: as the socket says.
         http.client.HTTPException: where the answer is not HTTP.
     """
-    connection = http.client.HTTPConnection(url_host, port, timeout=deadline.left_s())
+    connection = http.client.HTTPConnection(*where, timeout=deadline.left_s())
     try:
         connection.connect()
         connection.sock.settimeout(deadline.left_s())
@@ -73,7 +72,7 @@ def post_json(
     """POST JSON, get (status, JSON object); raises like ``request``, and ValueError."""
     body = json.dumps(data).encode()
     status, _, content = request(
-        "POST", host, port, path, deadline, body, {"Content-Type": "application/json"}
+        (host, port), "POST", path, deadline, body, {"Content-Type": "application/json"}
     )
     found = json.loads(content or b"{}")
     return status, found if isinstance(found, dict) else {}

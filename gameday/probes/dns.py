@@ -11,7 +11,7 @@ from gameday.probes.deadline import Deadline, failure_word
 
 
 @dataclass(frozen=True)
-class Params:
+class DnsParams:
     """Parameters of ``dns``.
 
     Attributes:
@@ -53,13 +53,13 @@ class Dns:
     """An authoritative server's answer."""
 
     kind = "dns"
-    Params = Params
+    Params: type = DnsParams
     summary = "what one authoritative server answers for one name"
     fan_out = "each"
     listens = False
 
     def sampler(
-        self, params: Params, node: str, target: Target, schedule: Schedule
+        self, params: DnsParams, node: str, target: Target, schedule: Schedule
     ) -> Callable[[], Outcome]:
         """Each look is one UDP query to the target's first address."""
         import dns.exception

@@ -21,7 +21,7 @@ KEY_PREFIX = "gameday/probe/"
 
 
 @dataclass(frozen=True)
-class Params:
+class EtcdParams:
     """Parameters of the etcd probes.
 
     Attributes:
@@ -32,7 +32,7 @@ class Params:
 
 
 def _ask(
-    target: Target, params: Params, path: str, data: Dict[str, Any], schedule: Schedule
+    target: Target, params: EtcdParams, path: str, data: Dict[str, Any], schedule: Schedule
 ) -> Union[Dict[str, Any], Failed]:
     deadline = Deadline(schedule.timeout_ns)
     try:
@@ -48,13 +48,13 @@ class EtcdWrite:
     """A linearizable write: acknowledged only by a quorum."""
 
     kind = "etcd-write"
-    Params = Params
+    Params: type = EtcdParams
     summary = "a linearizable put through the member on the vantage node"
     fan_out = "self"
     listens = False
 
     def sampler(
-        self, params: Params, node: str, target: Target, schedule: Schedule
+        self, params: EtcdParams, node: str, target: Target, schedule: Schedule
     ) -> Callable[[], Outcome]:
         """Each look puts a new value under this vantage's own key."""
         key = base64.b64encode(f"{KEY_PREFIX}{node}".encode()).decode()
@@ -75,13 +75,13 @@ class EtcdStatus:
     """What the member says of itself; answered without a quorum."""
 
     kind = "etcd-status"
-    Params = Params
+    Params: type = EtcdParams
     summary = "leader, term and Raft index as the member on the vantage node has them"
     fan_out = "self"
     listens = False
 
     def sampler(
-        self, params: Params, node: str, target: Target, schedule: Schedule
+        self, params: EtcdParams, node: str, target: Target, schedule: Schedule
     ) -> Callable[[], Outcome]:
         """Each look asks the maintenance API of the local member."""
 

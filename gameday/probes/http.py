@@ -20,7 +20,7 @@ from gameday.probes.dns import ask
 
 
 @dataclass(frozen=True)
-class Params:
+class HttpParams:
     """Parameters of ``http``.
 
     Attributes:
@@ -80,13 +80,13 @@ class Http:
     """A user's request through DNS."""
 
     kind = "http"
-    Params = Params
+    Params: type = HttpParams
     summary = "a user's request: DNS at the authoritative servers, then HTTP"
     fan_out = "all"
     listens = False
 
     def sampler(
-        self, params: Params, node: str, target: Target, schedule: Schedule
+        self, params: HttpParams, node: str, target: Target, schedule: Schedule
     ) -> Callable[[], Outcome]:
         """Each look is one request, with a DNS query where the TTL has run out."""
         url = urlsplit(params.url)
@@ -102,7 +102,7 @@ class Http:
                 return Failed(f"dns: {error}"[:200])
             try:
                 status, headers, _ = request(
-                    "GET", address, port, path, deadline, headers={"Host": url.netloc}
+                    (address, port), "GET", path, deadline, headers={"Host": url.netloc}
                 )
             except (OSError, http.client.HTTPException) as error:
                 return Failed(f"{failure_word(error, deadline)} from {address}")

@@ -22,7 +22,7 @@ ECHO_REPLY = 0
 
 
 @dataclass(frozen=True)
-class Params:
+class IcmpParams:
     """``icmp`` has no parameters."""
 
 
@@ -30,13 +30,13 @@ class Icmp:
     """An echo request and its reply."""
 
     kind = "icmp"
-    Params = Params
+    Params: type = IcmpParams
     summary = "an ICMP echo to a peer and back (IPv4)"
     fan_out = "each"
     listens = False
 
     def sampler(
-        self, params: Params, node: str, target: Target, schedule: Schedule
+        self, params: IcmpParams, node: str, target: Target, schedule: Schedule
     ) -> Callable[[], Outcome]:
         """Each look sends one echo request and waits for its own reply."""
         address = next(a for a in target.addresses if ":" not in a)
@@ -80,7 +80,7 @@ def is_reply(packet: bytes, identifier: int, number: int) -> bool:
 def checksum(data: bytes) -> int:
     """The Internet checksum of RFC 1071."""
     padded = data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -48,7 +48,7 @@ class Journal:
         events = read_events(path) if path.exists() else []
         whole = sum(len(dump_line(to_json(e)).encode()) for e in events)
         self._next = len(events)
-        self._file = open(path, "ab")
+        self._file = open(path, "ab")  # noqa: SIM115 - held open for the whole run
         self._file.truncate(whole)
 
     def write(self, kind: str, **data: Any) -> Event:

@@ -62,8 +62,8 @@ def done_sentences(report: Mapping[str, Any], plan: Mapping[str, Any]) -> list[s
             what += " between " + " and ".join(sides)
         if fault["onset"]:
             lasted = (sum(fault["end"]) - sum(fault["onset"])) // 2
-            wall = report["run"]["started_wall_ns"] - report["run"]["started_ns"]
-            at = words.wall_text(wall + fault["onset"][0])
+            fires = [x["fire_at_ns"] for x in report["leases"] if x["fault"] == fault["name"]]
+            at = words.wall_text(min(fires))
             found.append(f"{what}. In effect for {tenths(lasted)} s from {at}.")
         else:
             found.append(f"{what}. It was never in effect: {fault['fault_reason']}.")

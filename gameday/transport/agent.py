@@ -89,8 +89,10 @@ class Agent:
         self._connection, self._channel, self._rest = None, None, b""
 
     def _check_sudo(self, connection: Connection) -> None:
-        status, out, err = connection.run(["sudo", "-n", self.address.python, "-c", "print(1)"])
-        if status == 0 and out.strip() == b"1":
+        status, _, err = connection.run(
+            ["sudo", "-n", self.address.python, "-c", "import sys; sys.exit(0)"]
+        )
+        if status == 0:
             return
         said = err.decode(errors="replace").strip().splitlines()
         reason = said[-1] if said else f"exit status {status}"

@@ -109,8 +109,10 @@ def _connect(address: Address) -> paramiko.SSHClient:
     try:
         client.load_host_keys(address.known_hosts)
     except OSError as error:
-        raise Unreachable(f"{where}: cannot read {address.known_hosts}: {error.strerror}",
-                          "gameday connects only to host keys that are pinned there") from error  # fmt: skip
+        raise Unreachable(
+            f"{where}: cannot read {address.known_hosts}: {error.strerror}",
+            "gameday connects only to host keys that are pinned there",
+        ) from error
     try:
         client.connect(
             address.host, port=address.port, username=address.user,
@@ -125,11 +127,12 @@ def _connect(address: Address) -> paramiko.SSHClient:
             "if not, somebody may be in between",
         ) from error
     except paramiko.AuthenticationException as error:
-        raise Unreachable(f"{where}: refused our key {address.key_file or '(agent)'}: {error}",
-                          "is the public key in the user's authorized_keys?") from error  # fmt: skip
+        raise Unreachable(
+            f"{where}: refused our key {address.key_file or '(agent)'}: {error}",
+            "is the public key in the user's authorized_keys?",
+        ) from error
     except paramiko.SSHException as error:
-        raise Unreachable(f"{where}: {error}",
-                          f"is its host key in {address.known_hosts}?") from error  # fmt: skip
+        raise Unreachable(f"{where}: {error}", f"is its key in {address.known_hosts}?") from error
     except (OSError, EOFError) as error:
         reason = "no answer" if isinstance(error, (socket.timeout, TimeoutError)) else error
         raise Unreachable(f"{where}: cannot connect: {reason}",

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.lab.drill import Drill
 
 from gameday.lab import Lab
+from tests.lab.drill import Drill
 
 NAME = "test"
 

@@ -111,7 +111,9 @@ class Drill:
         for node in ("fra-1", "fra-2", "lon-1", "lon-2", "ams-1", "cli-1", "mon-1"):
             for argv in (["iptables-save"], ["ip6tables-save"], ["ipset", "list", "-n"]):
                 out = self.lab.exec(node, argv).stdout
-                found += [f"{node}: {x}" for x in out.splitlines() if re.search("gameday|GD-|gd-", x)]
+                found += [
+                    f"{node}: {x}" for x in out.splitlines() if re.search("gameday|GD-|gd-", x)
+                ]
         return found
 
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.lab.drill import Drill, Ping, assert_cut_exactly, wait
-
 from gameday import clock
+from tests.lab.drill import Drill, Ping, assert_cut_exactly, wait
 
 
 def until(wall_s: float) -> None:
@@ -118,7 +117,7 @@ def test_abort_condition_ends_the_fault(drill: Drill) -> None:
     process = drill.start(drill.experiment(change))
     drill.wait_step("faults")
     process.wait(timeout=60)
-    fire, expire = drill.window()
+    _, expire = drill.window()
     assert clock.wall_ns() / clock.NS_PER_S < expire - 20
     assert "Frankfurt is unreachable" in (drill.home / "run.log").read_text()
     assert drill.leftovers() == []

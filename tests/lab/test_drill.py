@@ -17,9 +17,9 @@ import pytest
 import testinfra
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
-from tests.lab.drill import SHIPPED, Drill, Ping, assert_cut_exactly
 
 from gameday.lab import Lab
+from tests.lab.drill import SHIPPED, Drill, Ping, assert_cut_exactly
 
 FOREIGN_RULES = """\
 *filter
@@ -174,9 +174,7 @@ def test_a_flipped_byte_in_any_file_is_named(finished: Drill, tmp_path: Path) ->
 def test_an_unknown_key_is_not_verified(finished: Drill, tmp_path: Path) -> None:
     nobody = tmp_path / "allowed_signers"
     nobody.write_text("")
-    done = finished.gameday(
-        "verify", str(finished.run_directory), "--allowed-signers", str(nobody)
-    )
+    done = finished.gameday("verify", str(finished.run_directory), "--allowed-signers", str(nobody))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
 
@@ -201,7 +199,7 @@ def test_signature_checks_with_nothing_of_ours(finished: Drill) -> None:
 def test_page_is_self_contained(finished: Drill) -> None:
     page = (finished.run_directory / "report.html").read_text(encoding="utf-8")
     assert "<svg" in page and "Frankfurt loses its WAN" in page
-    for outside in ("<script", "src=\"http", "href=\"http://", "@import", "url(http"):
+    for outside in ("<script", 'src="http', 'href="http://', "@import", "url(http"):
         assert outside not in page, outside
 
 
@@ -217,5 +215,3 @@ def test_status_lists_it(finished: Drill) -> None:
     done = finished.gameday("status", "--reports", str(finished.reports))
     assert done.returncode == 0
     assert finished.run_directory.name in done.stdout and "met" in done.stdout
-
-

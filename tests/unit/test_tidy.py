@@ -31,7 +31,7 @@ BANNED = {
     r"shell=True": "use an argv list",
     r"except:\s*$": "name the exception",
     r"except Exception:\s*pass": "handle it, or let it out",
-    r"\bprint\(": "use click.echo in cli, an event elsewhere",
+    r"(?<![.\w])print\(": "use click.echo in cli, an event elsewhere",
     r"iptables[^\n]* -F(?! \{)": "remove by tag; never flush",
 }
 
@@ -95,7 +95,8 @@ def test_size_and_words(path: Path) -> None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             size = (node.end_lineno or node.lineno) - node.lineno + 1
             assert size <= FUNCTION_LINES_MAX, f"{path}:{node.lineno}: {node.name}: {size} lines"
-    if path.name in ("clock.py", "test_tidy.py"):
+    if path.name in ("clock.py", "test_tidy.py") or "files" in path.parts:
+        # gameday/lab/files runs inside lab nodes, where there is nothing of gameday.
         return
     for number, line in enumerate(lines, start=1):
         for pattern, instead in BANNED.items():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's application: writes through etcd, and has a shallow and a deep health check.
 
-    python3 app.py <site> <port> <etcd host:port>...
+python3 app.py <site> <port> <etcd host:port>...
 """
 
 import base64
@@ -17,15 +17,17 @@ COUNTS = {"ok": 0, "failed": 0}
 LOCK = threading.Lock()
 
 
-def write():
+def write() -> bool:
     """A linearizable write through the first of the site's members that answers."""
-    body = json.dumps({
-        "key": base64.b64encode(("app/" + SITE).encode()).decode(),
-        "value": base64.b64encode(b"order").decode(),
-    })
+    body = json.dumps(
+        {
+            "key": base64.b64encode(("app/" + SITE).encode()).decode(),
+            "value": base64.b64encode(b"order").decode(),
+        }
+    )
     for member in MEMBERS:
+        connection = http.client.HTTPConnection(member, timeout=WRITE_TIMEOUT_S)
         try:
-            connection = http.client.HTTPConnection(member, timeout=WRITE_TIMEOUT_S)
             connection.request("POST", "/v3/kv/put", body)
             if connection.getresponse().status == 200:
                 return True
@@ -39,11 +41,11 @@ def write():
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         if self.path == "/healthz":
             self.answer(200, "ok\n")
         elif self.path == "/metrics":
-            lines = ["app_requests_total{result=\"%s\"} %d" % item for item in COUNTS.items()]
+            lines = [f'app_requests_total{{result="{key}"}} {n}' for key, n in COUNTS.items()]
             self.answer(200, "\n".join(lines) + "\n")
         elif self.path in ("/", "/healthz/deep"):
             good = write()
@@ -53,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(404, "not found\n")
 
-    def answer(self, status, text):
+    def answer(self, status: int, text: str) -> None:
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
@@ -62,9 +64,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *arguments):
-        pass  # nginx in front of it has the access log.
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent: nginx in front of it has the access log."""
 
 
 ThreadingHTTPServer.daemon_threads = True
-ThreadingHTTPServer(("0.0.0.0", PORT), Handler).serve_forever()
+ThreadingHTTPServer(("0.0.0.0", PORT), Handler).serve_forever()  # noqa: S104 - in its own namespace

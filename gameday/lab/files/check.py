@@ -11,13 +11,22 @@ import json
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 TIMEOUT_S = 2.0
 TARGETS = json.loads(sys.argv[2])
 
 
-def http_json(host, method, path, body=None, headers=None):
+def fetch(
+    host: str,
+    method: str,
+    path: str,
+    body: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, bytes]:
+    """(status, body) of one HTTP request."""
     connection = http.client.HTTPConnection(host, timeout=TIMEOUT_S)
     try:
         connection.request(method, path, body, headers or {})
@@ -28,27 +37,28 @@ def http_json(host, method, path, body=None, headers=None):
         connection.close()
 
 
-def etcd_status(name):
-    status, content = http_json(TARGETS["etcd"][name], "POST", "/v3/maintenance/status", "{}")
+def etcd_status(name: str) -> dict[str, Any]:
+    status, content = fetch(TARGETS["etcd"][name], "POST", "/v3/maintenance/status", "{}")
     if status != 200:
-        raise OSError("status %d" % status)
-    return json.loads(content)
+        raise OSError(f"status {status}")
+    found: dict[str, Any] = json.loads(content)
+    return found
 
 
-def check_etcd(name):
+def check_etcd(name: str) -> str | None:
     found = etcd_status(name)
     if found.get("leader", "0") == "0":
-        return "etcd %s follows no leader" % name
+        return f"etcd {name} follows no leader"
     return None
 
 
-def check_ingress(name):
+def check_ingress(name: str) -> str | None:
     headers = {"Host": TARGETS["name"]}
-    status, _ = http_json(TARGETS["ingress"][name], "GET", "/healthz/deep", None, headers)
-    return None if status == 200 else "ingress %s answers %d to /healthz/deep" % (name, status)
+    status, _ = fetch(TARGETS["ingress"][name], "GET", "/healthz/deep", None, headers)
+    return None if status == 200 else f"ingress {name} answers {status} to the deep check"
 
 
-def check_gslb(name):
+def check_gslb(name: str) -> str | None:
     query = struct.pack("!HHHHHH", 7, 0, 1, 0, 0, 0)
     for label in TARGETS["name"].split("."):
         query += bytes([len(label)]) + label.encode()
@@ -57,41 +67,42 @@ def check_gslb(name):
         udp.settimeout(TIMEOUT_S)
         udp.sendto(query, (TARGETS["gslb"][name], 53))
         answer = udp.recv(512)
-    count = struct.unpack("!HHHHHH", answer[:12])[3]
+    count: int = struct.unpack("!HHHHHH", answer[:12])[3]
     wanted = len(TARGETS["ingress"])
-    return None if count == wanted else "gslb %s answers %d of %d addresses" % (name, count, wanted)
+    return None if count == wanted else f"gslb {name} answers {count} of {wanted}"
 
 
-def check_ssh(name):
+def check_ssh(name: str) -> str | None:
     with socket.create_connection((TARGETS["ssh"][name], 22), TIMEOUT_S) as tcp:
         tcp.settimeout(TIMEOUT_S)
         banner = tcp.recv(64)
-    return None if banner.startswith(b"SSH-2.0") else "ssh %s says %r" % (name, banner)
+    return None if banner.startswith(b"SSH-2.0") else f"ssh {name} says {banner!r}"
 
 
-def check_prometheus(_):
-    status, content = http_json("127.0.0.1:9090", "GET", "/api/v1/query?query=up")
+def check_prometheus(_: str) -> str | None:
+    _, content = fetch("127.0.0.1:9090", "GET", "/api/v1/query?query=up")
     up = [one for one in json.loads(content)["data"]["result"] if one["value"][1] == "1"]
     if len(up) != TARGETS["jobs"]:
-        return "Prometheus sees %d of %d targets up" % (len(up), TARGETS["jobs"])
-    _, content = http_json("127.0.0.1:9090", "GET", "/api/v1/query?query=ALERTS")
+        return f"Prometheus sees {len(up)} of {TARGETS['jobs']} targets up"
+    _, content = fetch("127.0.0.1:9090", "GET", "/api/v1/query?query=ALERTS")
     firing = json.loads(content)["data"]["result"]
-    return "alerts fire: %s" % firing[0]["metric"].get("alertname") if firing else None
+    return f"alerts fire: {firing[0]['metric'].get('alertname')}" if firing else None
 
 
-def check_alertmanager(_):
-    status, content = http_json("127.0.0.1:9093", "GET", "/api/v2/alerts")
-    return None if status == 200 else "Alertmanager answers %d" % status
+def check_alertmanager(_: str) -> str | None:
+    status, _ = fetch("127.0.0.1:9093", "GET", "/api/v2/alerts")
+    return None if status == 200 else f"Alertmanager answers {status}"
 
 
-def guarded(what, function, name):
+def guarded(what: str, function: Callable[[str], str | None], name: str) -> str | None:
     try:
         return function(name)
     except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
-        return "%s %s: %s" % (what, name, error or type(error).__name__)
+        return f"{what} {name}: {error or type(error).__name__}"
 
 
-def check():
+def check() -> dict[str, Any]:
+    jobs: list[tuple[str, Callable[[str], str | None], str]]
     jobs = [("etcd", check_etcd, n) for n in TARGETS["etcd"]]
     jobs += [("ingress", check_ingress, n) for n in TARGETS["ingress"]]
     jobs += [("gslb", check_gslb, n) for n in TARGETS["gslb"]]
@@ -102,7 +113,7 @@ def check():
     return {"problems": [one for one in found if one]}
 
 
-def leader():
+def leader() -> dict[str, Any]:
     for name in TARGETS["etcd"]:
         try:
             found = etcd_status(name)
@@ -113,17 +124,18 @@ def leader():
     return {"leader": ""}
 
 
-def place(wanted):
+def place(wanted: str) -> dict[str, Any]:
     now = leader()["leader"]
     if now == wanted:
-        return {"done": "the etcd leader is %s" % wanted}
+        return {"done": f"the etcd leader is {wanted}"}
     target = etcd_status(wanted)["header"]["member_id"]
     body = json.dumps({"targetID": target})
-    status, content = http_json(TARGETS["etcd"][now], "POST",
-                                "/v3/maintenance/transfer-leadership", body)
+    status, content = fetch(
+        TARGETS["etcd"][now], "POST", "/v3/maintenance/transfer-leadership", body
+    )
     if status != 200:
-        return {"problems": ["moving the leader: %d %r" % (status, content[:200])]}
-    return {"done": "the etcd leader was moved from %s to %s" % (now, wanted)}
+        return {"problems": [f"moving the leader: {status} {content[:200]!r}"]}
+    return {"done": f"the etcd leader was moved from {now} to {wanted}"}
 
 
 command = sys.argv[1]

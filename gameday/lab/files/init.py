@@ -14,57 +14,78 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 RESTART_S = 1.0
 RESTARTS_MAX = 100
 LINK_WAIT_S = 20
 
 
-def mount(*arguments):
+def mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True)
 
 
-def isolate(home):
+def isolate(home: str) -> None:
     """Own /etc, /run, /tmp, /var/lib, /var/log, /home below the node's directory."""
     mount("--make-rprivate", "/")
     mount("-t", "proc", "proc", "/proc")
     mount("-t", "sysfs", "sysfs", "/sys")
     upper, work = home + "/etc", home + "/etc-work"
-    mount("-t", "overlay", "overlay", "-o",
-          "lowerdir=/etc,upperdir=%s,workdir=%s" % (upper, work), "/etc")
+    mount(
+        "-t", "overlay", "overlay", "-o", f"lowerdir=/etc,upperdir={upper},workdir={work}", "/etc"
+    )
     for name, target in (("lib", "/var/lib"), ("log", "/var/log"), ("home", "/home")):
         mount("--bind", home + "/" + name, target)
-    mount("-t", "tmpfs", "tmpfs", "/tmp")
+    mount("-t", "tmpfs", "tmpfs", "/tmp")  # noqa: S108 - the node's own
     mount("-t", "tmpfs", "tmpfs", "/root")
     mount("--bind", home + "/run", "/run")
     os.makedirs("/run/sshd", exist_ok=True)
 
 
-def wait_links(names):
+def wait_links(names: list[str]) -> None:
     """Interfaces are moved in from outside; wait for them, with a bound."""
     deadline = time.monotonic() + LINK_WAIT_S  # gameday.clock is not here
     while not all(os.path.exists("/sys/class/net/" + name) for name in names):
         if time.monotonic() > deadline:
-            sys.exit("interfaces %s did not appear" % names)
+            sys.exit(f"interfaces {names} did not appear")
         time.sleep(0.02)
 
 
-def start(service):
-    log = open("/var/log/%s.log" % service["name"], "ab")
-    return subprocess.Popen(
-        service["argv"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", **service.get("env", {})},
-    )
+def start(service: dict[str, Any]) -> int:
+    """Start a service with its log; returns its process id."""
+    with open(f"/var/log/{service['name']}.log", "ab") as log:
+        process = subprocess.Popen(
+            service["argv"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
+        )  # fmt: skip
+    return process.pid
 
 
-def main(home):
+def ended(running: dict[int, str]) -> list[str]:
+    """Collect every process that ended; names of those that are services."""
+    found: list[str] = []
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if pid == 0:
+            return found
+        if pid in running:
+            found.append(running.pop(pid))
+
+
+def main(home: str) -> None:
     with open(home + "/spec.json") as file:
         spec = json.load(file)
     socket.sethostname(spec["name"])
     isolate(home)
     wait_links(spec["links"])
     subprocess.run(["ip", "-batch", "-"], input=spec["ip"].encode(), check=True)
-    running, due, count = {}, {}, {}
+    running: dict[int, str] = {}
+    due: dict[str, float] = {}
+    count: dict[str, int] = {}
     for service in spec["services"]:
         due[service["name"]] = 0.0
     services = {service["name"]: service for service in spec["services"]}
@@ -73,18 +94,11 @@ def main(home):
         now = time.monotonic()
         for name in [n for n, when in due.items() if when <= now]:
             del due[name]
-            running[start(services[name]).pid] = name
-        try:
-            while True:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    break
-                name = running.pop(pid, None)
-                if name and count.setdefault(name, 0) < RESTARTS_MAX:
-                    count[name] += 1
-                    due[name] = time.monotonic() + RESTART_S
-        except ChildProcessError:
-            pass  # Nothing runs at this moment; what is due is started next.
+            running[start(services[name])] = name
+        for name in ended(running):
+            if count.setdefault(name, 0) < RESTARTS_MAX:
+                count[name] += 1
+                due[name] = time.monotonic() + RESTART_S
         time.sleep(0.05)
 
 

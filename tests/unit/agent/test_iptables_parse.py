@@ -11,8 +11,8 @@ SAVED = """\
 :PREROUTING ACCEPT [12:900]
 :GD-1a2b3c4d-I - [0:0]
 [25:2100] -A PREROUTING -m comment --comment "gameday:1a2b3c4d" -j GD-1a2b3c4d-I
-[7:84] -A GD-1a2b3c4d-I -m set --match-set a src -m comment --comment "gameday:1a2b3c4d:exempt" -j RETURN
-[2:24] -A GD-1a2b3c4d-O -m set --match-set a dst -m comment --comment "gameday:1a2b3c4d:exempt" -j RETURN
+[7:84] -A GD-1a2b3c4d-I -m comment --comment "gameday:1a2b3c4d:exempt" -j RETURN
+[2:24] -A GD-1a2b3c4d-O -m comment --comment "gameday:1a2b3c4d:exempt" -j RETURN
 [3:252] -A GD-1a2b3c4d-I -m comment --comment gameday:1a2b3c4d:cut -j DROP
 [9:252] -A GD-ffffffff-I -m comment --comment "gameday:ffffffff:cut" -j DROP
 COMMIT

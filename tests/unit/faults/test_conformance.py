@@ -6,13 +6,13 @@ from __future__ import annotations
 import copy
 
 import pytest
-from tests.unit.faults.fake_host import FakeHost
 
 from gameday.clock import NS_PER_S
 from gameday.errors import NodeError
 from gameday.faults import TABLE
 from gameday.faults.base import Facts
 from gameday.record.types import Lease
+from tests.unit.faults.fake_host import FakeHost
 
 SPECS = {
     "noop": {},

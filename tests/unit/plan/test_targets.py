@@ -51,14 +51,18 @@ def test_majority(members: int, needed: int) -> None:
             [("ab", False, True), ("cd", False, True), ("e", False, True)],
         ),
         ("a bridge: c reaches all", between("ab", "de"), [("abcde", True, False)]),
-        ("one way is no way", one_way("ac ad ae bc bd be"), [("ab", False, True), ("cde", True, True)]),
+        (
+            "one way is no way",
+            one_way("ac ad ae bc bd be"),
+            [("ab", False, True), ("cde", True, True)],
+        ),
         (
             "a chain: the middle leads three",
             between("a", "cde") | between("b", "de") | between("c", "e"),
             [("abcde", True, False)],
         ),
         (
-            "connected, but nobody reaches three",
+            "two, and three of which only the middle can lead",
             between("a", "cde") | between("b", "cde") | between("c", "e"),
             [("ab", False, True), ("cde", True, False)],
         ),

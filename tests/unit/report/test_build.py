@@ -106,9 +106,7 @@ def test_not_clean_wins() -> None:
     found = report(clean=False, abort_ns=5 * S, detected_ns=None)
     assert (found["verdict"]["verdict"], found["verdict"]["exit_code"]) == ("not-clean", 4)
     assert found["verdict"]["reasons"][0] == "something is left on fra-1"
-    assert found["clean"]["left"] == {
-        "fra-1": ["iptables chain gameday-1a2b3c00 in filter"]
-    }
+    assert found["clean"]["left"] == {"fra-1": ["iptables chain gameday-1a2b3c00 in filter"]}
     assert result_of(found) == "FAILED"
 
 
