@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from gameday.conduct.conductor import Conductor, Ended
+    from gameday.plan import Inventory
 
 REPORTS = click.option(
     "--reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True,
@@ -42,6 +43,7 @@ def run(experiment: Path, inventory: Path, yes: bool, reports: Path, key: Path |
     found_experiment = load_experiment(experiment)
     found_inventory = load_inventory(inventory)
     plan = make_plan(found_experiment, found_inventory)
+    require_files(found_inventory)
     plan_json = plan.to_json()
     if not yes:
         from gameday.plan.render import render_plan
@@ -108,6 +110,23 @@ def status(reports: Path) -> int:
     if not runs:
         click.echo(f"no runs in {reports}")
     return 3 if unfinished else 0
+
+
+def require_files(inventory: Inventory) -> None:
+    """What the controller needs to reach nodes must be there before anything is begun.
+
+    Raises:
+        InvalidInput: naming every file that is not.
+    """
+    from gameday.errors import InvalidInput
+
+    missing = inventory.missing_files()
+    if missing:
+        raise InvalidInput(
+            f"{inventory.source}: files that it names are not on this machine",
+            "if this is the lab: gameday lab up",
+            problems=[f"missing: {what}" for what in missing],
+        )
 
 
 def enter_netns(path: str | None) -> None:

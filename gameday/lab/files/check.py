@@ -79,7 +79,7 @@ def check_ssh(name: str) -> str | None:
     return None if banner.startswith(b"SSH-2.0") else f"ssh {name} says {banner!r}"
 
 
-def check_prometheus(_: str) -> str | None:
+def check_prometheus(name: str) -> str | None:
     _, content = fetch("127.0.0.1:9090", "GET", "/api/v1/query?query=up")
     up = [one for one in json.loads(content)["data"]["result"] if one["value"][1] == "1"]
     if len(up) != TARGETS["jobs"]:
@@ -89,7 +89,7 @@ def check_prometheus(_: str) -> str | None:
     return f"alerts fire: {firing[0]['metric'].get('alertname')}" if firing else None
 
 
-def check_alertmanager(_: str) -> str | None:
+def check_alertmanager(name: str) -> str | None:
     status, _ = fetch("127.0.0.1:9093", "GET", "/api/v2/alerts")
     return None if status == 200 else f"Alertmanager answers {status}"
 
