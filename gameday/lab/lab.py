@@ -24,6 +24,7 @@ from gameday.errors import CannotRun
 from gameday.lab import nodes, ready, routers, system
 from gameday.lab import topology as t
 from gameday.lab.inventory import render
+from gameday.lab.parts import READY
 
 STATES = Path("/run/gameday-lab")
 UP_TIMEOUT_S = 60
@@ -64,6 +65,9 @@ class Lab:
         begin = clock.mono_ns()
         try:
             self._start()
+            ready.wait(self, UP_TIMEOUT_S, "estate")
+            for one in t.NODES:
+                (self.state / "nodes" / one.name / "run" / READY).touch()
             ready.wait(self, UP_TIMEOUT_S)
             placed = ready.place_leader(self)
             ready.wait(self, UP_TIMEOUT_S)

@@ -47,15 +47,15 @@ def ask(lab: Lab, command: str) -> dict[str, Any]:
     return found
 
 
-def problems(lab: Lab) -> list[str]:
-    """Everything that does not work now, in words."""
+def problems(lab: Lab, command: str = "check") -> list[str]:
+    """Everything that does not work now, in words; "estate": without GSLB and monitoring."""
     try:
-        return list(ask(lab, "check")["problems"])
+        return list(ask(lab, command)["problems"])
     except CannotRun as error:
         return [error.message]
 
 
-def wait(lab: Lab, timeout_s: float) -> None:
+def wait(lab: Lab, timeout_s: float, command: str = "check") -> None:
     """Wait until nothing is wrong.
 
     Raises:
@@ -63,7 +63,7 @@ def wait(lab: Lab, timeout_s: float) -> None:
     """
     deadline = clock.mono_ns() + int(timeout_s * clock.NS_PER_S)
     while True:
-        wrong = problems(lab)
+        wrong = problems(lab, command)
         if not wrong:
             return
         if clock.mono_ns() > deadline:

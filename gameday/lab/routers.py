@@ -13,14 +13,17 @@ from pathlib import Path
 
 from gameday.lab import topology as t
 
-MODULES = ("veth", "bridge", "sch_netem", "ip_set", "ip_set_hash_net", "xt_set", "xt_time",
+FIRST_MODULES = ("veth", "bridge", "sch_netem")
+"""What the routers cannot start without."""
+
+MODULES = ("ip_set", "ip_set_hash_net", "xt_set", "xt_time",
            "xt_comment", "xt_tcpudp", "iptable_raw", "ip6table_raw", "nft_compat")  # fmt: skip
-"""What the routers need, and what faults on them need; missing ones are left out."""
+"""What faults on routers need; loaded once packets flow, missing ones are left out."""
 
 
 def ip_batch() -> str:
     """``ip -batch`` lines that move links to the routers and make the WAN links between them."""
-    ip: list[str] = ["link set lo up", "link add name mgmt type bridge", "link set mgmt up",
+    ip: list[str] = [*(f"netns add {t.router(site)}" for site in t.SITES), "link set lo up", "link add name mgmt type bridge", "link set mgmt up",
                      f"link set lan{len(t.SITES)} master mgmt",
                      f"link set lan{len(t.SITES)} up"]  # fmt: skip
     for number, site in enumerate(t.SITES):
@@ -68,15 +71,17 @@ def delay_batch(site: t.Site) -> str:
 def script(directory: str) -> str:
     """The whole setup; ``directory`` holds the files that ``files`` returns."""
     names = [t.router(site) for site in t.SITES]
-    lines = ["set -e", "export PATH=/usr/sbin:/usr/bin:/sbin:/bin", "mkdir -p /run/netns /run/sshd"]
-    lines += [f"ip netns add {name}" for name in names]
-    lines.append(f"ip -batch {directory}/links.ip")
+    # IPv4 forwarding is inherited by namespaces made later; IPv6 forwarding is not.
+    lines = ["set -e", "export PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+             "echo 1 > /proc/sys/net/ipv4/ip_forward", f"ip -batch {directory}/links.ip"]  # fmt: skip
     for name in names:
         lines += [
             f"ip -n {name} -batch {directory}/{name}.ip",
             f"tc -n {name} -batch {directory}/{name}.tc",
-            f"ip netns exec {name} sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward; "
-            "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding; "
+        ]
+    for name in names:
+        lines += [
+            f"ip netns exec {name} sh -c 'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding; "
             f"exec /usr/sbin/sshd -D -e -f {directory}/{name}.sshd' < /dev/null &",
         ]
     return "\n".join(lines) + "\n"
@@ -135,7 +140,7 @@ def uml_init(directory: str, modules: str, script_path: str) -> str:
     ``vec<n>`` are the interfaces that user-mode-linux gives its taps; they become lan<n>.
     """
     rename = "\n".join(f"ip link set vec{n} name lan{n}" for n in range(len(t.SITES) + 1))
-    modprobe = " ".join(MODULES)
+    first, later = " ".join(FIRST_MODULES), " ".join(MODULES)
     return f"""#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
@@ -162,11 +167,12 @@ mkdir -p /lib/modules
 ln -s {modules} /lib/modules/$(uname -r)
 mount -t cgroup2 cgroup /sys/fs/cgroup 2>/dev/null
 ulimit -n 4096
-for module in {modprobe}; do modprobe -q $module; done
+modprobe -a {first}
 ip link set lo up
 {rename}
 sh {script_path} > /tmp/routers.log 2>&1
 echo routers $? >> /tmp/routers.log
 cat /tmp/routers.log
+for module in {later}; do modprobe -q $module; done
 while :; do wait; sleep 3600; done
 """

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.lab.drill import SHIPPED, Drill
 
+from gameday import clock
 from gameday.lab import Lab
 
 Change = Callable[[dict[str, Any]], None]
@@ -55,7 +56,7 @@ EXPERIMENTS: list[tuple[str, Change, list[str]]] = [
     ("unknown node", lambda d: d["probes"][2].update({"from": {"node": "cli-9"}}),
      ["x.yaml:", "cli-9", "cli-1"]),
     ("unknown kind", lambda d: fault(d).update(kind="partitoin"), ["partitoin", "partition"]),
-    ("overlapping faults", add_overlap, ["again", "cut-frankfurt"]),
+    ("overlapping faults", add_overlap, ["faults[1]", "overlaps cut-frankfurt"]),
     ("quorum lost silently", lose_quorum, ["accept_quorum_loss", "main"]),
     ("too long", lambda d: fault(d).update(for_s=999999), ["for_s"]),
 ]  # fmt: skip
@@ -93,7 +94,7 @@ def test_management_path_would_be_cut(drill: Drill) -> None:
         hosts = everything["children"]["sites"]["children"]["london"]["hosts"]
         hosts["lon-1"]["gameday_addresses"].append("198.19.0.21")
 
-    check(drill, drill.run(SHIPPED, drill.inventory(change)), 2, "198.19.0.21", "management")
+    check(drill, drill.run(SHIPPED, drill.inventory(change)), 2, "198.19.0.21", "our own way")
 
 
 def set_host(node: str, site: str, **variables: object) -> Change:
@@ -162,11 +163,12 @@ def test_clock_two_minutes_off(drill: Drill) -> None:
         data["objectives"] = []
 
     experiment = drill.experiment(change)
-    router(drill.lab, "date", "-s", "+2 minutes")
+    now = clock.wall_ns() // clock.NS_PER_S
+    router(drill.lab, "date", "-s", f"@{now + 120}")
     try:
         done = drill.run(experiment)
     finally:
-        router(drill.lab, "date", "-s", "-2 minutes")
+        router(drill.lab, "date", "-s", f"@{clock.wall_ns() // clock.NS_PER_S}")
     check(drill, done, 3, "fra-rtr", "its clock is 1", "ahead of the controller's")
 
 

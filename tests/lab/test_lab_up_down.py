@@ -64,7 +64,8 @@ def traces(lab: Lab) -> list[str]:
     found += [line for line in mounts if f"{lab.state}/" in line]
     if lab.state.exists():
         found.append(str(lab.state))
-    return found
+    # Where user-mode-linux keeps its sockets, unless it is told otherwise.
+    return found + [str(one) for one in Path("/root/.uml").glob("*")]
 
 
 def ssh(lab: Lab, user: str, address: str, *command: str) -> subprocess.CompletedProcess[str]:

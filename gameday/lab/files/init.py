@@ -62,6 +62,11 @@ def start(service: dict[str, Any]) -> int:
     return process.pid
 
 
+def may_start(service: dict[str, Any]) -> bool:
+    """Whether what the service waits for is there."""
+    return not service["after"] or os.path.exists(service["after"])
+
+
 def ended(running: dict[int, str]) -> list[str]:
     """Collect every process that ended; names of those that are services."""
     found: list[str] = []
@@ -92,7 +97,7 @@ def main(home: str) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
         now = time.monotonic()
-        for name in [n for n, when in due.items() if when <= now]:
+        for name in [n for n, when in due.items() if when <= now and may_start(services[n])]:
             del due[name]
             running[start(services[name])] = name
         for name in ended(running):

@@ -13,7 +13,7 @@ class Part:
 
     Attributes:
         files: path below the node's /etc to content.
-        services: for the node's init: {"name", "argv"}.
+        services: for the node's init, as ``service`` makes them.
         packages: Debian packages it comes from.
     """
 
@@ -22,6 +22,10 @@ class Part:
     packages: tuple[str, ...] = ()
 
 
-def service(name: str, *argv: str) -> dict[str, Any]:
-    """A service of a node's init."""
-    return {"name": name, "argv": list(argv)}
+READY = "lab-ready"
+"""File below a node's /run that appears once the estate behind the GSLB works."""
+
+
+def service(name: str, *argv: str, after_ready: bool = False) -> dict[str, Any]:
+    """A service of a node's init; ``after_ready``: not before the file ``READY`` is there."""
+    return {"name": name, "argv": list(argv), "after": f"/run/{READY}" if after_ready else ""}

@@ -39,6 +39,8 @@ def part(node: t.Node) -> Part:
             ),
             f"gameday-lab/gdnsd/zones/{t.DOMAIN}": ZONE.format(servers="\n".join(servers)),
         },
-        [service("gslb", "gdnsd", "-c", "/etc/gameday-lab/gdnsd", "start")],
+        # gdnsd's first look decides a state at once, later ones take their thresholds: started
+        # beside what it watches, it would call every site dead for its first six seconds.
+        [service("gslb", "gdnsd", "-c", "/etc/gameday-lab/gdnsd", "start", after_ready=True)],
         ("gdnsd",),
     )

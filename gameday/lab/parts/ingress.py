@@ -44,7 +44,7 @@ def part(node: t.Node) -> Part:
         )  # fmt: skip
     if "ingress" in node.roles:
         apps = [one for one in mates if "app" in one.roles]
-        servers = " ".join(f"server {t.v4(one)}:{t.APP_PORT};" for one in apps)
+        servers = " ".join(f"server {t.v4(one)}:{t.APP_PORT} max_fails=0;" for one in apps)
         files["gameday-lab/nginx.conf"] = NGINX.format(servers=servers)
         services.append(service("ingress", "nginx", "-e", "stderr", "-c",
                                 "/etc/gameday-lab/nginx.conf"))  # fmt: skip
