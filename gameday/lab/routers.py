@@ -23,9 +23,14 @@ MODULES = ("ip_set", "ip_set_hash_net", "xt_set", "xt_time",
 
 def ip_batch() -> str:
     """``ip -batch`` lines that move links to the routers and make the WAN links between them."""
-    ip: list[str] = [*(f"netns add {t.router(site)}" for site in t.SITES), "link set lo up", "link add name mgmt type bridge", "link set mgmt up",
-                     f"link set lan{len(t.SITES)} master mgmt",
-                     f"link set lan{len(t.SITES)} up"]  # fmt: skip
+    ip = [f"netns add {t.router(site)}" for site in t.SITES]
+    ip += [
+        "link set lo up",
+        "link add name mgmt type bridge",
+        "link set mgmt up",
+        f"link set lan{len(t.SITES)} master mgmt",
+        f"link set lan{len(t.SITES)} up",
+    ]
     for number, site in enumerate(t.SITES):
         name = t.router(site)
         ip += [
@@ -72,8 +77,12 @@ def script(directory: str) -> str:
     """The whole setup; ``directory`` holds the files that ``files`` returns."""
     names = [t.router(site) for site in t.SITES]
     # IPv4 forwarding is inherited by namespaces made later; IPv6 forwarding is not.
-    lines = ["set -e", "export PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-             "echo 1 > /proc/sys/net/ipv4/ip_forward", f"ip -batch {directory}/links.ip"]  # fmt: skip
+    lines = [
+        "set -e",
+        "export PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+        "echo 1 > /proc/sys/net/ipv4/ip_forward",
+        f"ip -batch {directory}/links.ip",
+    ]
     for name in names:
         lines += [
             f"ip -n {name} -batch {directory}/{name}.ip",

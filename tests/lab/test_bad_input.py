@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lab.drill import SHIPPED, Drill
 
 from gameday import clock
 from gameday.lab import Lab
+from tests.lab.drill import SHIPPED, Drill
 
 Change = Callable[[dict[str, Any]], None]
 
