@@ -18,10 +18,10 @@ class NoopParams:
     """Parameters of ``noop``.
 
     Attributes:
-        on: nodes that get a lease.
+        nodes: those that get a lease.
     """
 
-    on: Selector
+    nodes: Selector
 
 
 class Noop:
@@ -33,7 +33,7 @@ class Noop:
 
     def spread(self, params: NoopParams, estate: Estate) -> Dict[str, Dict[str, Any]]:
         """An empty spec for every selected node that can be armed."""
-        return {node: {} for node in estate.select(params.on) if estate.can_arm(node)}
+        return {node: {} for node in estate.select(params.nodes) if estate.can_arm(node)}
 
     def reach(self, params: NoopParams, estate: Estate) -> Reach:
         """Cuts nothing."""

@@ -3,7 +3,7 @@
 
 Everything is in namespaces: one process per node is process 1 of its own PID namespace, so
 killing it kills the node; a core namespace holds the bridges, and the controller has one of
-its own. The machine's own network is not touched. Processes are found by GAMEDAY_LAB in
+its own. The machine's own network is not touched. Processes are found by GAMEDAY_LAB_MEMBER in
 their environment, so ``down`` works after anything was killed.
 """
 
@@ -30,6 +30,9 @@ STATES = Path("/run/gameday-lab")
 UP_TIMEOUT_S = 60
 """The slowest part, user-mode-linux on a busy machine, has taken 15 s."""
 
+SETTLE_TIMEOUT_S = 5
+"""For a lab that is up, to be healthy again: an election, or a service's restart."""
+
 DOWN_TIMEOUT_S = 10
 
 
@@ -54,14 +57,11 @@ class Lab:
             CannotRun: what is missing on this machine, or what did not come up.
         """
         system.check_machine()
-        if self.processes():
-            try:
-                ready.wait(self, 5)
+        if self.whole():
+            with contextlib.suppress(CannotRun):
+                ready.wait(self, SETTLE_TIMEOUT_S)
                 return ["the lab was up already", ready.place_leader(self)]
-            except CannotRun:
-                self.down()
-        else:
-            self.down()
+        self.down()
         begin = clock.mono_ns()
         try:
             self._start()
@@ -136,7 +136,7 @@ class Lab:
                 lines += [f"tuntap add dev r{number} mode tap", *_port(number, bridge)]
             system.ip_batch(core, "\n".join(lines))
             self._spawn("routers", [
-                "nsenter", f"--net=/proc/{core}/ns/net", "unshare", "--pid", "--fork",
+                "nsenter", f"--net=/proc/{core}/ns/net", "unshare", "--mount", "--pid", "--fork",
                 "--kill-child", *routers.uml_argv(str(directory), len(ports)),
             ])  # fmt: skip
         system.ip_batch(
@@ -151,7 +151,7 @@ class Lab:
             process = subprocess.Popen(
                 list(argv), stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd="/",
                 start_new_session=True,
-                env={"PATH": system.PATH, "GAMEDAY_LAB": self.name, "HOME": "/root",
+                env={"PATH": system.PATH, "GAMEDAY_LAB_MEMBER": self.name, "HOME": "/root",
                      "TMPDIR": "/tmp"},  # noqa: S108 - user-mode-linux keeps its memory file there
             )  # fmt: skip
         return process.pid
@@ -190,9 +190,16 @@ class Lab:
         return {"up": True, "healthy": not problems, "problems": problems,
                 "leader": ready.leader(self), "inventory": str(self.inventory)}  # fmt: skip
 
+    def whole(self) -> bool:
+        """Whether every node's process 1 lives; says nothing of what runs in it."""
+        try:
+            return all(self.pid(one.name) for one in t.NODES)
+        except CannotRun:
+            return False
+
     def processes(self) -> list[int]:
         """Processes of this lab on this machine, found by their environment."""
-        return system.marked(f"GAMEDAY_LAB={self.name}")
+        return system.marked(f"GAMEDAY_LAB_MEMBER={self.name}")
 
     def pid(self, node: str) -> int:
         """Process id, on this machine, of a node's init.

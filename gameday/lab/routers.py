@@ -20,6 +20,8 @@ MODULES = ("ip_set", "ip_set_hash_net", "xt_set", "xt_time",
            "xt_comment", "xt_tcpudp", "iptable_raw", "ip6table_raw", "nft_compat")  # fmt: skip
 """What faults on routers need; loaded once packets flow, missing ones are left out."""
 
+UML_MEMORY_MIB = 256
+
 
 def ip_batch() -> str:
     """``ip -batch`` lines that move links to the routers and make the WAN links between them."""
@@ -76,7 +78,9 @@ def delay_batch(site: t.Site) -> str:
 def script(directory: str) -> str:
     """The whole setup; ``directory`` holds the files that ``files`` returns."""
     names = [t.router(site) for site in t.SITES]
-    # IPv4 forwarding is inherited by namespaces made later; IPv6 forwarding is not.
+    # A new namespace takes IPv4 forwarding from the kernel's first one, IPv6 from nowhere. In
+    # user-mode-linux that first one is set here; elsewhere it is the machine's own, which is
+    # none of ours: so each router sets both below.
     lines = [
         "set -e",
         "export PATH=/usr/sbin:/usr/bin:/sbin:/bin",
@@ -90,7 +94,8 @@ def script(directory: str) -> str:
         ]
     for name in names:
         lines += [
-            f"ip netns exec {name} sh -c 'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding; "
+            f"ip netns exec {name} sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward; "
+            "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding; "
             f"exec /usr/sbin/sshd -D -e -f {directory}/{name}.sshd' < /dev/null &",
         ]
     return "\n".join(lines) + "\n"
@@ -112,11 +117,17 @@ def uml_modules() -> str:
 
 
 def uml_argv(directory: str, ports: int) -> list[str]:
-    """user-mode-linux with one interface per tap r<n>, on the host's files."""
+    """user-mode-linux with one interface per tap r<n>, on the host's files.
+
+    For a mount namespace of its own: its memory and its sockets go to a /tmp that is mounted
+    there, in memory, from which programs may run, and which goes with it. By default they
+    would go to the disk, and to a directory in root's home that stays.
+    """
     taps = [f"vec{n}:transport=tap,ifname=r{n},depth=64" for n in range(ports)]
-    return ["linux.uml", "rootfstype=hostfs", "root=/dev/root", "ro", "mem=256M",
-            f"init={directory}/init.sh", "con=null", "con0=null,fd:1", "quiet", "loglevel=4",
-            *taps]  # fmt: skip
+    own_tmp = f'mount -t tmpfs -o size={UML_MEMORY_MIB + 32}m tmpfs /tmp && exec "$@"'
+    return ["sh", "-c", own_tmp, "sh", "linux.uml", "uml_dir=/tmp/uml", "rootfstype=hostfs",
+            "root=/dev/root", "ro", f"mem={UML_MEMORY_MIB}M", f"init={directory}/init.sh",
+            "con=null", "con0=null,fd:1", "quiet", "loglevel=4", *taps]  # fmt: skip
 
 
 def namespace_init(directory: str, script_path: str) -> str:

@@ -85,7 +85,7 @@ def read_events(path: Path) -> List[Event]:
         try:
             data: Dict[str, Any] = json.loads(line)
             event = from_json(Event, data)
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, EvidenceError) as error:
             raise EvidenceError(f"{path}:{number}: not an event: {error}") from error
         if event.seq != len(events):
             raise EvidenceError(f"{path}:{number}: event {event.seq} where {len(events)} is due")

@@ -190,7 +190,7 @@ def parse_samples(content: bytes, name: str) -> list[Sample]:
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
             samples.append(from_json(Sample, json.loads(line)))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, EvidenceError) as error:
             raise EvidenceError(f"{name}:{number}: not a sample: {error}") from error
     return samples
 

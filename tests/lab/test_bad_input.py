@@ -159,7 +159,7 @@ def test_clock_two_minutes_off(drill: Drill) -> None:
 
     def change(data: dict[str, Any]) -> None:
         data["faults"] = [{"name": "nothing", "kind": "noop", "at_s": 0, "for_s": 3,
-                           "params": {"on": {"node": "fra-rtr"}}}]  # fmt: skip
+                           "params": {"nodes": {"node": "fra-rtr"}}}]  # fmt: skip
         data["objectives"] = []
 
     experiment = drill.experiment(change)

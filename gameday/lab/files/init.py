@@ -20,6 +20,10 @@ RESTART_S = 1.0
 RESTARTS_MAX = 100
 LINK_WAIT_S = 20
 
+Started = tuple[str, "subprocess.Popen[bytes]"]
+"""A service that runs. The object is kept: where it goes, ``subprocess`` collects its process
+at some later start, and nobody hears that the service ended."""
+
 
 def mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True)
@@ -51,15 +55,14 @@ def wait_links(names: list[str]) -> None:
         time.sleep(0.02)
 
 
-def start(service: dict[str, Any]) -> int:
-    """Start a service with its log; returns its process id."""
+def start(service: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Start a service with its log."""
     with open(f"/var/log/{service['name']}.log", "ab") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             service["argv"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
         )  # fmt: skip
-    return process.pid
 
 
 def may_start(service: dict[str, Any]) -> bool:
@@ -67,7 +70,7 @@ def may_start(service: dict[str, Any]) -> bool:
     return not service["after"] or os.path.exists(service["after"])
 
 
-def ended(running: dict[int, str]) -> list[str]:
+def ended(running: dict[int, Started]) -> list[str]:
     """Collect every process that ended; names of those that are services."""
     found: list[str] = []
     while True:
@@ -78,7 +81,7 @@ def ended(running: dict[int, str]) -> list[str]:
         if pid == 0:
             return found
         if pid in running:
-            found.append(running.pop(pid))
+            found.append(running.pop(pid)[0])
 
 
 def main(home: str) -> None:
@@ -88,7 +91,7 @@ def main(home: str) -> None:
     isolate(home)
     wait_links(spec["links"])
     subprocess.run(["ip", "-batch", "-"], input=spec["ip"].encode(), check=True)
-    running: dict[int, str] = {}
+    running: dict[int, Started] = {}
     due: dict[str, float] = {}
     count: dict[str, int] = {}
     for service in spec["services"]:
@@ -99,7 +102,8 @@ def main(home: str) -> None:
         now = time.monotonic()
         for name in [n for n, when in due.items() if when <= now and may_start(services[n])]:
             del due[name]
-            running[start(services[name])] = name
+            process = start(services[name])
+            running[process.pid] = (name, process)
         for name in ended(running):
             if count.setdefault(name, 0) < RESTARTS_MAX:
                 count[name] += 1

@@ -80,6 +80,23 @@ def test_a_router_has_a_route_to_each_other_site_by_v4_and_v6(site: t.Site) -> N
         assert f"route add fd18:0:{other.number}::/64 via {via6} dev to-{other.code}\n" in batch
 
 
+def test_user_mode_linux_keeps_nothing_outside_its_own_mount_namespace() -> None:
+    argv = routers.uml_argv("/run/gameday-lab/x/routers", 5)
+    assert argv[:2] == ["sh", "-c"]
+    assert "mount -t tmpfs" in argv[2]
+    assert "uml_dir=/tmp/uml" in argv  # By default it is ~/.uml, and stays after a kill -9.
+    assert sum(one.startswith("vec") for one in argv) == 5
+
+
+def test_a_router_forwards_whatever_the_machine_it_runs_on_does() -> None:
+    # A new network namespace takes IPv4 forwarding from the kernel's first one.
+    script = routers.script("/run/gameday-lab/x/routers")
+    for site in t.SITES:
+        (line,) = [one for one in script.splitlines() if f"netns exec {t.router(site)} " in one]
+        assert "1 > /proc/sys/net/ipv4/ip_forward" in line
+        assert "1 > /proc/sys/net/ipv6/conf/all/forwarding" in line
+
+
 def test_the_inventory_in_the_repository_is_what_the_default_lab_writes() -> None:
     written = (ROOT / "inventory" / "lab.yaml").read_text(encoding="utf-8")
     assert written == render("/run/gameday-lab/default")

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the probes say now, and whether that is steady."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gameday.clock import NS_PER_S
+from gameday.conduct import steady
+from gameday.conduct.board import Board
+from gameday.record.types import Sample
+
+PERIOD = NS_PER_S // 4
+PLAN: dict[str, Any] = {
+    "experiment": {"steady_state": {"for_s": 2, "checks": [{"probe": "w", "ok_percent": 90}]}},
+    "probes": [{"name": "w", "period_ns": PERIOD,
+                "samplers": [{"node": "a", "target": "a"}, {"node": "b", "target": "b"}]}],
+}  # fmt: skip
+
+
+def fill(board: Board, node: str, good: str, skew: int = 0) -> None:
+    """One sample per character, a period apart; "+" is a good one."""
+    samples = [
+        Sample("w", node, node, seq, seq * PERIOD + skew, seq * PERIOD + skew + 1, mark == "+", {},
+               "" if mark == "+" else "timeout")
+        for seq, mark in enumerate(good)
+    ]  # fmt: skip
+    board.add(samples, skew)
+
+
+def check(a: str, b: str, skew: int = 0) -> steady.Check:
+    board = Board()
+    fill(board, "a", a)
+    fill(board, "b", b, skew)
+    return steady.look(PLAN, board, 2 * NS_PER_S)[0]
+
+
+def test_steady_when_every_sampler_is_good() -> None:
+    assert check("++++++++", "++++++++").held
+    assert check("++++++++", "++++++++", skew=90 * NS_PER_S).held, "a node's clock does not matter"
+
+
+def test_one_bad_sampler_is_not_averaged_away() -> None:
+    found = check("++++++++", "--------")
+    assert not found.held
+    assert "w from b" in found.reason and "timeout" in found.reason
+
+
+def test_missing_samples_are_not_good() -> None:
+    assert not check("++++++++", "").held
+    assert not check("++++++++", "++").held
+
+
+def test_a_firing_alert_is_not_steady() -> None:
+    plan = {
+        "experiment": {"steady_state": {"for_s": 2, "checks": [{"probe": "al", "ok_percent": 90}]}},
+        "probes": [{"name": "al", "period_ns": NS_PER_S,
+                    "samplers": [{"node": "m", "target": "listener"}]}],
+    }  # fmt: skip
+    board = Board()
+    beats = [Sample("al", "m", "listener", n, n * NS_PER_S, n * NS_PER_S, True, {}, "")
+             for n in range(2)]  # fmt: skip
+    board.add(beats, 0)
+    assert steady.look(plan, board, 2 * NS_PER_S)[0].held
+    alert = {"status": "firing", "labels": ["site=x"]}
+    board.add([Sample("al", "m", "Down", 0, 5, 5, True, alert, "")], 0)
+    assert not steady.look(plan, board, 2 * NS_PER_S)[0].held
+    resolved = {"status": "resolved", "labels": ["site=x"]}
+    board.add([Sample("al", "m", "Down", 1, 6, 6, True, resolved, "")], 0)
+    assert steady.look(plan, board, 2 * NS_PER_S)[0].held
+
+
+def test_failing_everywhere_is_as_long_as_the_last_to_fail() -> None:
+    board = Board()
+    fill(board, "a", "+--------")
+    fill(board, "b", "+++++----")
+    assert board.failed_for_ns("w") == 4 * PERIOD
+    fill(board, "b", "++++++++++")
+    assert board.failed_for_ns("w") == 0
+    assert Board().failed_for_ns("w") == 0, "nothing heard is not this condition's business"
