@@ -158,7 +158,7 @@ def test_noop_cuts_nothing_and_predicts_nothing(lab: Inventory) -> None:
         GOOD,
         [
             ["kind: partition", "kind: noop"],
-            ["side_a: {site: frankfurt}", "on: {site: frankfurt}"],
+            ["side_a: {site: frankfurt}", "nodes: {site: frankfurt}"],
             ["      side_b: {site: [london, amsterdam]}\n", ""],
         ],
     )
