@@ -22,7 +22,7 @@ This module travels to nodes: standard library only, Python 3.9 syntax.
 
 from __future__ import annotations
 
-from typing import NoReturn, Optional, Sequence
+from typing import Sequence
 
 EXIT_MET = 0
 EXIT_NOT_MET = 1
@@ -108,11 +108,6 @@ class NotProvenClean(GamedayError):
     """A fault may still be in place on a node."""
 
     exit_code = EXIT_NOT_CLEAN
-
-
-def fail(error: GamedayError, cause: Optional[BaseException] = None) -> NoReturn:
-    """Raise ``error`` from ``cause``; for expressions, where ``raise`` cannot stand."""
-    raise error from cause
 
 
 def require(condition: object, message: str) -> None:

@@ -23,6 +23,12 @@ KEY = click.option(
 )
 
 
+LOG = click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning"]), default="warning",
+    show_default=True, help="Log lines on standard error, as JSON.",
+)  # fmt: skip
+
+
 @click.command()
 @click.argument("experiment", type=click.Path(path_type=Path))
 @click.option("-i", "--inventory", required=True, type=click.Path(path_type=Path),
@@ -30,8 +36,13 @@ KEY = click.option(
 @click.option("--yes", is_flag=True, help="Do not ask before arming.")
 @REPORTS
 @KEY
-def run(experiment: Path, inventory: Path, yes: bool, reports: Path, key: Path | None) -> int:
+@LOG
+def run(  # noqa: PLR0917 - click passes every option by name
+    experiment: Path, inventory: Path, yes: bool, reports: Path, key: Path | None, log_level: str
+) -> int:
     """Run EXPERIMENT on the estate of an inventory, and write its signed report."""
+    from gameday.cli.logs import configure
+    from gameday.cli.report import ask_passphrase
     from gameday.cli.view import make_watcher
     from gameday.conduct import rundir
     from gameday.conduct.conductor import Conductor
@@ -39,7 +50,8 @@ def run(experiment: Path, inventory: Path, yes: bool, reports: Path, key: Path |
     from gameday.plan import load_inventory, make_plan
     from gameday.report.sign import load_signing_key
 
-    signing_key = load_signing_key(key)
+    configure(log_level)
+    signing_key = load_signing_key(key, ask_passphrase)
     found_experiment = load_experiment(experiment)
     found_inventory = load_inventory(inventory)
     plan = make_plan(found_experiment, found_inventory)
@@ -64,16 +76,20 @@ def run(experiment: Path, inventory: Path, yes: bool, reports: Path, key: Path |
 @click.argument("run_name", metavar="[RUN]", required=False)
 @REPORTS
 @KEY
-def recover(run_name: str | None, reports: Path, key: Path | None) -> int:
+@LOG
+def recover(run_name: str | None, reports: Path, key: Path | None, log_level: str) -> int:
     """Finish what a dead controller left of RUN (default: every unfinished run)."""
     import json
 
+    from gameday.cli.logs import configure
+    from gameday.cli.report import ask_passphrase
     from gameday.cli.view import Lines
     from gameday.conduct import recover as recovery
     from gameday.conduct import rundir
     from gameday.report.sign import load_signing_key
 
-    signing_key = load_signing_key(key)
+    configure(log_level)
+    signing_key = load_signing_key(key, ask_passphrase)
     if run_name:
         todo = [rundir.find(reports, run_name)]
     else:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gameday import clock
 from gameday.record.types import Sample
 
 KEPT = 512
@@ -93,8 +92,3 @@ class Board:
             failing = max(0, last - begin)
             shortest = failing if shortest is None else min(shortest, failing)
         return shortest or 0
-
-
-def now_ns() -> int:
-    """The board's time."""
-    return clock.mono_ns()

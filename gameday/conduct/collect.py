@@ -64,7 +64,7 @@ class Collector:
         self, run: str, agent: Agent, board: Board, recorder: Recorder, samples: bool
     ) -> None:
         self.agent = agent
-        self.count = 0
+        self.samples: list[Sample] = []
         self.complete = not samples
         self._run, self._board, self._recorder = run, board, recorder
         self._fetch = samples
@@ -115,7 +115,7 @@ class Collector:
             found_samples = parse_samples(lines, f"samples of {self.agent.node}")
             self._recorder.samples(lines)
             self._board.add(found_samples, self._skew_ns)
-            self.count += len(found_samples)
+            self.samples += found_samples
             self._offset = answer["next"]
         self.complete = not answer["running"] and not lines
 
@@ -131,7 +131,7 @@ class Collector:
 
 
 def missing_count(samples: Sequence[Sample]) -> int:
-    """Numbers that are missing between the first and last sample of every sampler."""
+    """Numbers that are missing up to the last sample of every sampler."""
     highest: dict[tuple[str, str, str], int] = {}
     count: dict[tuple[str, str, str], int] = {}
     for sample in samples:

@@ -18,7 +18,7 @@ from gameday import __version__, clock
 from gameday.clock import NS_PER_S
 from gameday.conduct import limits, steady
 from gameday.conduct.board import Board
-from gameday.conduct.collect import Collector, Recorder
+from gameday.conduct.collect import Collector, Recorder, missing_count
 from gameday.conduct.fleet import Fleet, addresses
 from gameday.conduct.leases import Leases, NodeState, by_node, leases_of
 from gameday.conduct.preflight import lease_nodes, preflight, vantages
@@ -255,8 +255,8 @@ class Conductor:
             collector.finish(timeout_s=15)
             if collector.agent.node in wanted:
                 self.recorder.event(
-                    kinds.COLLECTED, node=collector.agent.node, samples=collector.count,
-                    missing=0, complete=collector.complete,
+                    kinds.COLLECTED, node=collector.agent.node, samples=len(collector.samples),
+                    missing=missing_count(collector.samples), complete=collector.complete,
                 )  # fmt: skip
 
     def _finish(self, outcome: str, states: tuple[NodeState, ...]) -> Ended:

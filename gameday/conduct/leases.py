@@ -12,7 +12,7 @@ from gameday.clock import NS_PER_S
 from gameday.conduct.collect import Recorder
 from gameday.conduct.fleet import Fleet
 from gameday.conduct.limits import DISARM_TRY_NS
-from gameday.errors import CannotRun, GamedayError, NodeError, Unreachable
+from gameday.errors import CannotRun, NodeError, Unreachable
 from gameday.record import kinds
 from gameday.record.types import Lease, to_json
 from gameday.transport.agent import Agent
@@ -205,8 +205,3 @@ class Leases:
 def _exempted(observation: Mapping[str, Any]) -> int:
     counters = observation["counters"]
     return int(counters.get("exempt", 0)) + int(counters.get("exempt-ssh", 0))
-
-
-def first_line(error: GamedayError) -> str:
-    """The message of an error, on one line."""
-    return error.message.splitlines()[0] if error.message else type(error).__name__

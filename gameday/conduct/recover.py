@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday import clock
-from gameday.conduct.collect import Recorder, exchange
+from gameday.conduct.collect import Recorder, exchange, missing_count
 from gameday.conduct.conductor import Ended
 from gameday.conduct.fleet import Fleet, addresses
 from gameday.conduct.leases import Leases, by_node
@@ -20,7 +20,7 @@ from gameday.errors import EvidenceError, GamedayError, Refused
 from gameday.record import kinds
 from gameday.record.journal import dump_line, read_events
 from gameday.record.record import SAMPLES_LIVE, pack_samples, parse_samples, read_samples
-from gameday.record.types import Event, Lease, from_json, to_json
+from gameday.record.types import Event, Lease, Sample, from_json, to_json
 from gameday.transport.agent import Agent
 
 DRAIN_NS = 20 * clock.NS_PER_S
@@ -102,18 +102,23 @@ def _collect(directory: Path, fleet: Fleet, recorder: Recorder, wanted: Mapping[
 
     def ask(node: str, agent: Agent) -> None:
         exchange(agent, recorder)
-        count, complete = 0, False
+        seen: list[Sample] = []
+        complete = False
         offset, deadline = 0, clock.mono_ns() + DRAIN_NS
         while clock.mono_ns() < deadline and not complete:
             answer = agent.call("samples", run=directory.name, offset=offset)
             samples = parse_samples(answer["lines"].encode(), f"samples of {node}")
             fresh = [s for s in samples if (s.probe, s.node, s.target, s.seq) not in have]
             recorder.samples("".join(dump_line(to_json(s)) for s in fresh).encode())
-            count, offset = count + len(samples), answer["next"]
+            seen += samples
+            offset = answer["next"]
             complete = not answer["running"] and not samples
             if not samples and not complete:
                 clock.sleep_until_mono(clock.mono_ns() + clock.NS_PER_S // 5)
-        recorder.event(kinds.COLLECTED, node=node, samples=count, missing=0, complete=complete)
+        recorder.event(
+            kinds.COLLECTED, node=node, samples=len(seen), missing=missing_count(seen),
+            complete=complete,
+        )  # fmt: skip
 
     _, errors = fleet.each(wanted, ask)
     for node, error in sorted(errors.items()):

@@ -20,16 +20,3 @@ class Watcher(Protocol):
     def tick(self, board: Board, t0_ns: int | None, next_ns: int | None, next_text: str) -> None:
         """The run goes on: ``t0_ns`` is when the first fault fires (monotonic), if that is
         known; ``next_ns`` and ``next_text`` say when the next step is due and what it is."""
-
-
-class Silent:
-    """Watches nothing."""
-
-    def step(self, name: str, text: str) -> None:
-        """Ignored."""
-
-    def note(self, text: str) -> None:
-        """Ignored."""
-
-    def tick(self, board: Board, t0_ns: int | None, next_ns: int | None, next_text: str) -> None:
-        """Ignored."""

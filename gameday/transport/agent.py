@@ -8,12 +8,15 @@ import threading
 from typing import Any
 
 import paramiko
+import structlog
 
 from gameday import clock
 from gameday.clock import Exchange
 from gameday.errors import NodeError, Unreachable
 from gameday.transport.package import agent_package
 from gameday.transport.ssh import Address, Connection
+
+log = structlog.get_logger()
 
 CALL_TIMEOUT_S = 25
 """Arming runs a few programs on a loaded node; a call that takes longer is a lost node."""
@@ -82,6 +85,7 @@ class Agent:
             connection.close()
             raise
         self._connection = connection
+        log.info("agent started", node=self.node, host=self.address.host, path=path)
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -115,12 +119,14 @@ class Agent:
             answer = json.loads(self._line(channel))
         except (OSError, EOFError, ValueError, paramiko.SSHException) as error:
             self._drop()
+            log.warning("node lost", node=self.node, call=name, error=str(error))
             raise Unreachable(f"{self.node}: {name}: {error or type(error).__name__}") from error
         if answer.get("id") != self._next:
             self._drop()
             raise Unreachable(f"{self.node}: {name}: an answer to another question")
         if "error" in answer:
             raise NodeError(f"{self.node}: {name}: {answer['error']}")
+        log.debug("called", node=self.node, call=name)
         return answer["ok"]
 
     def _line(self, channel: paramiko.Channel) -> bytes:
