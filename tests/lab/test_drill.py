@@ -110,10 +110,10 @@ def test_objectives_are_met_and_said(finished: Drill) -> None:
 
 def test_intervals_are_plausible_and_narrow(finished: Drill) -> None:
     report = finished.report()
-    clock_ns = max(bound["known_within_ns"] for bound in report["clocks"])
+    clock_ns = max(bound["bound_ns_max"] for bound in report["clocks"])
     periods = {"time-to-detect": 0, "time-to-withdraw": 250, "re-election": 250,
                "quorum-recovery": 250}  # fmt: skip
-    found = {m["kind"]: m for m in report["measurements"]}
+    found = {o["measurement"]["kind"]: o["measurement"] for o in report["objectives"]}
     for kind, period_ms in periods.items():
         one = found[kind]
         assert one["status"] == "measured", one
@@ -122,7 +122,7 @@ def test_intervals_are_plausible_and_narrow(finished: Drill) -> None:
     # Bounds from outside: an alert at 1 s scrapes, gdnsd's 2 s checks, etcd's 1 s election.
     assert 0 < found["time-to-detect"]["hi"] < 10_000_000_000
     assert 1_000_000_000 < found["time-to-withdraw"]["hi"] < 12_000_000_000
-    assert found["re-election"]["hi"] < 5_000_000_000
+    assert found["re-election"]["hi"] < 10_000_000_000
 
 
 def test_predicted_came_true(finished: Drill) -> None:
@@ -153,8 +153,8 @@ def test_report_verifies_and_measures_the_same_again(finished: Drill) -> None:
     directory = str(finished.run_directory)
     assert finished.gameday("verify", directory).returncode == 0
     again = finished.gameday("measure", directory, "--json")
-    assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["measurements"] == finished.report()["measurements"]
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert json.loads(again.stdout)["objectives"] == finished.report()["objectives"]
 
 
 def test_a_flipped_byte_in_any_file_is_named(finished: Drill, tmp_path: Path) -> None:
