@@ -116,7 +116,7 @@ class Screen:
         for site, row in states.items():
             table.add_row(site, *[_cell(row.get(probe)) for probe in probes])
         parts: list[Any] = [Text.from_markup(timeline(self._plan, t0_ns, now)), table]
-        alerts = [" ".join(alert) for alert in board.firing()]
+        alerts = sorted({_short(alert) for alert in board.firing()})
         parts.append(Text("alerts firing: " + ("; ".join(alerts) if alerts else "none")))
         if next_ns is not None:
             left = max(0, next_ns - now) / NS_PER_S
@@ -124,6 +124,13 @@ class Screen:
                 Text(f"{self._step[0]}: in {left:.0f} s {next_text}   (Ctrl-C ends the faults now)")
             )
         return Group(*parts)
+
+
+def _short(alert: tuple[str, ...]) -> str:
+    """An alert by its name and the site or node it is about."""
+    labels = dict(label.split("=", 1) for label in alert[1:])
+    about = [labels[key] for key in ("site", "node") if key in labels]
+    return f"{alert[0]} ({' '.join(about)})" if about else alert[0]
 
 
 def _cell(state: tuple[int, int] | None) -> str:
