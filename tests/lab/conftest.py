@@ -8,6 +8,7 @@ agent: the truth must not come from what is tested.
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import pytest
 from gameday.lab import Lab
 from tests.lab.drill import Drill
 
-NAME = "test"
+NAME = f"test_{zlib.crc32(str(Path(__file__).parent).encode()):08x}"
+"""A lab per checkout: two working copies on one machine do not take each other's down."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -132,3 +132,27 @@ def test_reaper_tidies_when_only_the_controller_is_dead(drill: Drill) -> None:
     until(expire)
     wait(lambda: drill.leftovers() == [], 10, lambda: f"left: {drill.leftovers()}")
     assert drill.gameday("recover", "--reports", str(drill.reports)).returncode == 0
+
+
+def test_ctrl_c_before_arming_leaves_an_aborted_report(drill: Drill) -> None:
+    process = drill.start(drill.experiment(lambda data: data["steady_state"].update(for_s=20)))
+    drill.wait_step("steady-state")
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=60)
+    log = (drill.home / "run.log").read_text()
+    assert process.returncode == 3 and "Traceback" not in log, log
+    assert drill.leftovers() == []
+    assert not any(event["kind"] == "lease.arm-intent" for event in drill.events())
+    assert drill.gameday("verify", str(drill.run_directory)).returncode == 0
+
+
+def test_controller_killed_before_arming(drill: Drill) -> None:
+    process = drill.start(drill.experiment(lambda data: data["steady_state"].update(for_s=20)))
+    drill.wait_step("steady-state")
+    process.kill()
+    process.wait()
+    done = drill.gameday("recover", "--reports", str(drill.reports))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert drill.report()["verdict"]["verdict"] != "met"
+    assert drill.gameday("verify", str(drill.run_directory)).returncode == 0
