@@ -7,14 +7,8 @@ from pathlib import Path
 
 import click
 
-RUN = click.argument("run_name", metavar="[RUN]", required=False)
-REPORTS = click.option(
-    "--reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True,
-    help="Where runs are kept.",
-)  # fmt: skip
-KEY = click.option(
-    "--key", type=click.Path(path_type=Path), help="OpenSSH Ed25519 key that signs the report."
-)
+from gameday.cli.options import KEY, REPORTS, RUN, ask_passphrase
+
 ALLOWED = click.option(
     "--allowed-signers", type=click.Path(path_type=Path),
     help="OpenSSH allowed_signers file: whose signatures count.",
@@ -163,8 +157,3 @@ def require_ended(directory: Path) -> None:
 
     if not any(True for _ in load(directory).of_kind(kinds.RUN_ENDED)):
         raise InvalidInput(f"{directory} has not ended", "finish it with `gameday recover`")
-
-
-def ask_passphrase(path: str) -> bytes:
-    """Asked by the signing code where a key is encrypted."""
-    return str(click.prompt(f"Passphrase of {path}", hide_input=True, err=True)).encode()

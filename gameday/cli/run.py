@@ -10,23 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gameday.cli.options import KEY, LOG, REPORTS, RUN, ask_passphrase
+
 if TYPE_CHECKING:
     from gameday.conduct.conductor import Conductor, Ended
     from gameday.plan import Inventory
-
-REPORTS = click.option(
-    "--reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True,
-    help="Where runs are kept.",
-)  # fmt: skip
-KEY = click.option(
-    "--key", type=click.Path(path_type=Path), help="OpenSSH Ed25519 key that signs the report."
-)
-
-
-LOG = click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning"]), default="warning",
-    show_default=True, help="Log lines on standard error, as JSON.",
-)  # fmt: skip
 
 
 @click.command()
@@ -42,7 +30,6 @@ def run(  # noqa: PLR0917 - click passes every option by name
 ) -> int:
     """Run EXPERIMENT on the estate of an inventory, and write its signed report."""
     from gameday.cli.logs import configure
-    from gameday.cli.report import ask_passphrase
     from gameday.cli.view import make_watcher
     from gameday.conduct import rundir
     from gameday.conduct.conductor import Conductor
@@ -73,7 +60,7 @@ def run(  # noqa: PLR0917 - click passes every option by name
 
 
 @click.command()
-@click.argument("run_name", metavar="[RUN]", required=False)
+@RUN
 @REPORTS
 @KEY
 @LOG
@@ -82,7 +69,6 @@ def recover(run_name: str | None, reports: Path, key: Path | None, log_level: st
     import json
 
     from gameday.cli.logs import configure
-    from gameday.cli.report import ask_passphrase
     from gameday.cli.view import Lines
     from gameday.conduct import recover as recovery
     from gameday.conduct import rundir

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share, and how they ask for a passphrase."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+RUN = click.argument("run_name", metavar="[RUN]", required=False)
+REPORTS = click.option(
+    "--reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True,
+    help="Where runs are kept.",
+)  # fmt: skip
+KEY = click.option(
+    "--key", type=click.Path(path_type=Path), help="OpenSSH Ed25519 key that signs the report."
+)
+LOG = click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning"]), default="warning",
+    show_default=True, help="Log lines on standard error, as JSON.",
+)  # fmt: skip
+
+
+def ask_passphrase(path: str) -> bytes:
+    """Asked by the signing code where a key is encrypted."""
+    return str(click.prompt(f"Passphrase of {path}", hide_input=True, err=True)).encode()
