@@ -7,6 +7,7 @@ import signal
 import time
 
 from gameday import clock
+from gameday.record.record import load
 from tests.lab.drill import Drill, Ping, assert_cut_exactly, wait
 
 
@@ -34,6 +35,10 @@ def test_controller_killed(drill: Drill) -> None:
     assert drill.leftovers() == []
     assert drill.gameday("verify", str(drill.run_directory)).returncode == 0
     assert drill.report()["verdict"]["verdict"] != "met"
+    # Vantages went on looking while nobody fetched: their samples reach past the fault's end.
+    record = load(drill.run_directory)
+    for looks in record.seen("dns").values():
+        assert looks[-1].end.lo > record.window().end.hi
     again = drill.gameday("recover", "--reports", str(drill.reports))
     assert again.returncode == 0 and "nothing to recover" in again.stdout
 
