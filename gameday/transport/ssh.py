@@ -69,6 +69,8 @@ class Connection:
             if sftp is None:
                 raise NodeError(f"{self.address.node}: SFTP is switched off in its sshd")
             with sftp:
+                # Without a bound, a path that loses large packets would hold a run for ever.
+                sftp.get_channel().settimeout(COMMAND_TIMEOUT_S)
                 with sftp.open(draft, "wb") as file:
                     file.set_pipelined(True)
                     file.write(content)
