@@ -70,7 +70,9 @@ class Connection:
                 raise NodeError(f"{self.address.node}: SFTP is switched off in its sshd")
             with sftp:
                 # Without a bound, a path that loses large packets would hold a run for ever.
-                sftp.get_channel().settimeout(COMMAND_TIMEOUT_S)
+                channel = sftp.get_channel()
+                if channel is not None:
+                    channel.settimeout(COMMAND_TIMEOUT_S)
                 with sftp.open(draft, "wb") as file:
                     file.set_pipelined(True)
                     file.write(content)
