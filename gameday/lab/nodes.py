@@ -111,7 +111,7 @@ def make_routers(state: Path, netem: bool) -> Path:
     client = state / "id_ed25519"
     make_homes(directory / "home", client)
     _write_files(directory / "etc", access.identity_files("routers"))
-    _write_files(directory, routers.files(netem))
+    _write_files(directory, routers.files())
     for site in t.SITES:
         name = t.router(site)
         key = directory / f"{name}.key"

@@ -101,7 +101,7 @@ def script(directory: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def files(netem: bool) -> dict[str, str]:
+def files() -> dict[str, str]:
     """All files that the script reads, by name."""
     found = {"links.ip": ip_batch()}
     for site in t.SITES:
