@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's command line: serve | reap LEASE | probe RUN.
+"""The agent's command line: serve | keep LEASE | reap LEASE | end LEASE | boot | probe RUN.
 
 Started from the zip file that the controller pushed, it unpacks itself once, into a
 directory named by its digest that only root can write, and goes on from there: Python keeps
@@ -13,7 +13,11 @@ import os
 import sys
 import zipfile
 from pathlib import Path
-from typing import List
+from typing import TYPE_CHECKING, List
+
+if TYPE_CHECKING:
+    from gameday.agent.leases import Leases
+    from gameday.agent.ledger import Ledger
 
 HOME = Path("/var/lib/gameday")
 
@@ -53,15 +57,23 @@ def main(arguments: List[str]) -> int:
 
         return serve()
     ledger = Ledger()
-    if len(arguments) == 2 and arguments[0] == "reap":
-        from gameday.agent.reaper import reap
-
-        return reap(arguments[1], Leases(ledger, RealHost()), ledger)
     if len(arguments) == 2 and arguments[0] == "probe":
         from gameday.agent.prober import run
 
         return run(ledger.run_directory(arguments[1]))
-    sys.stderr.write("usage: serve | reap LEASE | probe RUN\n")
+    return guard(arguments, Leases(ledger, RealHost()), ledger)
+
+
+def guard(arguments: List[str], leases: Leases, ledger: Ledger) -> int:
+    """Be one of the processes that end leases; returns the exit code."""
+    from gameday.agent import keeper
+
+    roles = {"keep": keeper.keep, "reap": keeper.reap, "end": keeper.end}
+    if arguments == ["boot"]:
+        return keeper.boot(leases, ledger)
+    if len(arguments) == 2 and arguments[0] in roles:
+        return roles[arguments[0]](arguments[1], leases, ledger)
+    sys.stderr.write("usage: serve | keep LEASE | reap LEASE | end LEASE | boot | probe RUN\n")
     return 2
 
 

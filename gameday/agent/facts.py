@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 import platform
-from typing import Callable, Dict
+from typing import Dict, List
 
 from gameday import clock
 from gameday.agent.ledger import Ledger
-from gameday.agent.system import ipset
-from gameday.agent.system.command import find, run
+from gameday.agent.system import disks, ipset, processes, traffic
+from gameday.agent.system.command import Check, find, run
 from gameday.agent.system.iptables import Iptables
 from gameday.errors import GamedayError
 from gameday.faults.base import Facts
@@ -25,25 +25,18 @@ TIME_RULE = (
 def collect(iptables: Iptables, ledger: Ledger) -> Facts:
     """Look at everything that any fault kind may ask for."""
     missing: Dict[str, str] = {}
-
-    def check(name: str, look: Callable[[], object], advice: str) -> None:
-        try:
-            look()
-        except GamedayError as error:
-            missing[name] = f"{error}; {advice}"
-        except (OSError, ImportError) as error:
-            missing[name] = f"{type(error).__name__}: {error}; {advice}"
-
     backend = iptables.backend if find("iptables") else ""
-    check("iptables", lambda: run(["iptables", "--version"]), "install the package iptables")
-    modules = "the kernel needs xt_time and xt_comment (RHEL: kernel-modules-extra)"
-    if "iptables" not in missing:
-        check("iptables-time", lambda: iptables.restore(4, TIME_RULE, test=True), modules)
-        check("ip6tables", lambda: iptables.restore(6, TIME_RULE, test=True), modules)
-        check("iptables-set", lambda: run(["iptables", "-m", "set", "--help"]),
-              "iptables lacks the set match (libxt_set)")  # fmt: skip
-    check("ipset", ipset.names, "the kernel needs ip_set and ip_set_hash_net")
-    check("ledger", ledger.check_writable, "gameday needs a writable /var/lib/gameday")
+    checks = [*_netfilter(iptables), *traffic.CHECKS, *disks.CHECKS, *processes.CHECKS]
+    checks.append(
+        Check("ledger", ledger.check_writable, "gameday needs a writable /var/lib/gameday")
+    )
+    for check in checks:
+        try:
+            check.look()
+        except GamedayError as error:
+            missing[check.name] = f"{error}; {check.advice}"
+        except (OSError, ImportError) as error:
+            missing[check.name] = f"{type(error).__name__}: {error}; {check.advice}"
     return Facts(
         python=platform.python_version(),
         kernel=platform.release(),
@@ -53,3 +46,15 @@ def collect(iptables: Iptables, ledger: Ledger) -> Facts:
         links=tuple(sorted(os.listdir("/sys/class/net"))),
         boot_id=clock.boot_id(),
     )
+
+
+def _netfilter(iptables: Iptables) -> List[Check]:
+    modules = "the kernel needs xt_time and xt_comment (RHEL: kernel-modules-extra)"
+    return [
+        Check("iptables", lambda: run(["iptables", "--version"]), "install the package iptables"),
+        Check("iptables-time", lambda: iptables.restore(4, TIME_RULE, test=True), modules),
+        Check("ip6tables", lambda: iptables.restore(6, TIME_RULE, test=True), modules),
+        Check("iptables-set", lambda: run(["iptables", "-m", "set", "--help"]),
+              "iptables lacks the set match (libxt_set)"),
+        Check("ipset", ipset.names, "the kernel needs ip_set and ip_set_hash_net"),
+    ]  # fmt: skip

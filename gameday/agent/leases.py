@@ -6,15 +6,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
-import sys
-from typing import Any, Dict, List, Mapping, Tuple
+from dataclasses import replace
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from gameday import clock
+from gameday.agent import guards
 from gameday.agent.ledger import Ledger
-from gameday.errors import NodeError
+from gameday.agent.system import systemd
+from gameday.errors import GamedayError, NodeError
 from gameday.faults import TABLE
-from gameday.faults.base import Fault, Host
+from gameday.faults.base import Fault
+from gameday.faults.hosts import Host
 from gameday.record.types import Lease, Observation, Receipt, from_json, to_json
 
 ARM_MARGIN_NS = 300 * clock.NS_PER_MS
@@ -25,6 +27,12 @@ LEASE_NS_MAX = 4 * 3600 * clock.NS_PER_S
 
 AHEAD_NS_MAX = 600 * clock.NS_PER_S
 """No lease is armed further ahead; a forgotten one must not fire tomorrow."""
+
+LEASES_MAX = 16
+"""Open leases of one node: a game day has a handful, and each has processes of its own."""
+
+DRIVE_RETRY_NS = 500 * clock.NS_PER_MS
+"""Before a kind that failed to start its effect is asked again."""
 
 OWN_NAME = re.compile(r"gameday:([0-9a-f]{8})|GD-([0-9a-f]{8})-|^gd-([0-9a-f]{8})-")
 
@@ -44,17 +52,18 @@ class Leases:
                 in place by then is removed again.
         """
         one = from_json(Lease, lease)
-        fault = _fault(one.kind)
+        fault = fault_of(one.kind)
         self._check_window(one)
         with self.ledger.locked():
+            self._check_count()
             before = fault.before(one, self.host)
             receipt = self._receipt(one, before)
             self.ledger.add(receipt)
-            start_reaper(one.id)
             try:
+                guards.start(receipt, fault, self.ledger)
                 fault.arm(one, before, self.host)
-                observation = fault.observe(one, before, self.host)
-                if observation.state not in ("armed", "absent"):
+                observation = self._observe(receipt)
+                if observation.state != "armed":
                     raise NodeError(f"lease {one.id} reads back as {observation.state}")
                 if self.host.wall_ns() > one.fire_at_ns - ARM_MARGIN_NS:
                     raise NodeError(f"lease {one.id} was armed too late to fire on time")
@@ -86,19 +95,48 @@ class Leases:
             for table, lines in self.host.rules(family).items():
                 left += [f"IPv{family} {table}: {line}" for line in lines if OWN_NAME.search(line)]
         left += [f"ipset {name}" for name in self.host.ipset_names() if OWN_NAME.search(name)]
+        left += systemd.leftovers()
         return {"left": left}
 
+    def drive(self, fault: Fault, lease: Lease, receipt: Receipt, since_ns: int) -> Optional[int]:
+        """Let the kind start or change its effect; for the keeper, inside the window only.
+
+        A kind that fails is asked again until the window ends: the trouble is kept for people.
+        """
+        with self.ledger.locked():
+            if not self.ledger.is_open(lease.id):
+                return None
+            try:
+                return fault.drive(lease, receipt.before, self.host, since_ns)
+            except (GamedayError, OSError) as error:
+                self.ledger.note(lease.id, f"driving failed: {error}")
+                return since_ns + DRIVE_RETRY_NS
+
     def _observe(self, receipt: Receipt) -> Observation:
+        """What is there, with the guards; a lease that waits for its keeper is armed."""
         lease = from_json(Lease, receipt.lease)
-        return _fault(lease.kind).observe(lease, receipt.before, self.host)
+        found = fault_of(lease.kind).observe(lease, receipt.before, self.host)
+        if not self.ledger.is_open(lease.id):
+            return found
+        waits = receipt.boot_id == clock.boot_id() and self.host.mono_ns() < receipt.expire_mono_ns
+        state = "armed" if found.state == "absent" and waits else found.state
+        return replace(found, state=state, guards=guards.alive(lease.id, self.ledger))
 
     def _remove(self, receipt: Receipt) -> Tuple[List[str], Observation]:
         lease = from_json(Lease, receipt.lease)
-        done = _fault(lease.kind).disarm(lease, receipt.before, self.host)
-        observation = self._observe(receipt)
+        fault = fault_of(lease.kind)
+        done = fault.disarm(lease, receipt.before, self.host)
+        observation = fault.observe(lease, receipt.before, self.host)
         if observation.state == "absent":
             self.ledger.end(lease.id)
+            guards.stop_last(lease.id, self.ledger)
+            if not self.ledger.open_leases():
+                systemd.remove_boot_unit()
         return done, observation
+
+    def _check_count(self) -> None:
+        if len(self.ledger.open_leases()) >= LEASES_MAX:
+            raise NodeError(f"this node holds {LEASES_MAX} leases already; no more are armed")
 
     def _check_window(self, lease: Lease) -> None:
         now = self.host.wall_ns()
@@ -114,26 +152,13 @@ class Leases:
     def _receipt(self, lease: Lease, before: Dict[str, Any]) -> Receipt:
         wall, mono = self.host.wall_ns(), self.host.mono_ns()
         return Receipt(
-            to_json(lease), before, wall, mono, clock.boot_id(), mono + lease.expire_at_ns - wall
-        )
+            to_json(lease), before, wall, mono, clock.boot_id(), mono + lease.fire_at_ns - wall,
+            mono + lease.expire_at_ns - wall,
+        )  # fmt: skip
 
 
-def start_reaper(lease_id: str) -> None:
-    """Start the process that ends a lease when everybody else is dead."""
-    start_detached("reap", lease_id)
-
-
-def start_detached(*arguments: str) -> int:
-    """Start this program again as a session of its own; returns its process id."""
-    process = subprocess.Popen(
-        [sys.executable, sys.argv[0], *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True, cwd="/",
-    )  # fmt: skip
-    return process.pid
-
-
-def _fault(kind: str) -> Fault:
+def fault_of(kind: str) -> Fault:
+    """The kind of that name; NodeError where this agent has none."""
     if kind not in TABLE:
         raise NodeError(f"this agent knows no fault kind {kind!r}")
     return TABLE[kind]

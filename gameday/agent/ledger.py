@@ -3,6 +3,7 @@
 
 /var/lib/gameday/            root only
   ledger/<lease>.json        receipt of a lease that may have left something
+  ledger/<lease>.<role>.pid  process id of a guard of the lease
   ledger/<lease>.ended.json  receipt of a lease that was disarmed and read back absent
   runs/<run>/                probe specification and samples of a run
   agent/<sha256>/            this program
@@ -16,7 +17,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Dict, Iterator, List, Optional
 
 from gameday.errors import NodeError
 from gameday.record.types import Receipt, from_json, to_json
@@ -88,6 +89,17 @@ class Ledger:
             os.replace(self._path(lease_id), self._ended(lease_id))
             self._sync_directory()
 
+    def remember_process(self, lease_id: str, role: str, pid: int) -> None:
+        """Keep the process id of a guard; a lost one only means that it is started again."""
+        self._pid(lease_id, role).write_text(str(pid), encoding="ascii")
+
+    def process(self, lease_id: str, role: str) -> Optional[int]:
+        """The process id kept for a guard; ``None`` where there is none."""
+        try:
+            return int(self._pid(lease_id, role).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
     def note(self, lease_id: str, text: str) -> None:
         """Keep the last trouble with a lease beside its receipt, for people."""
         self._path(lease_id).with_suffix(".trouble.txt").write_text(text + "\n", encoding="utf-8")
@@ -96,10 +108,9 @@ class Ledger:
         """Drop ended receipts and the samples of a run; open receipts stay."""
         for path in list(self.entries.glob("*.ended.json")):
             if self._read(path).lease["run"] == run:
-                path.unlink()
-                path.with_name(path.name.replace(".ended.json", ".trouble.txt")).unlink(
-                    missing_ok=True
-                )
+                lease_id = path.name.split(".")[0]
+                for own in self.entries.glob(f"{lease_id}.*"):
+                    own.unlink()
         shutil.rmtree(self.run_directory(run), ignore_errors=True)
 
     def run_directory(self, run: str) -> Path:
@@ -116,6 +127,9 @@ class Ledger:
         if len(lease_id) != 8 or set(lease_id) - set("0123456789abcdef"):
             raise NodeError(f"not a lease's id: {lease_id!r}")
         return self.entries / f"{lease_id}.json"
+
+    def _pid(self, lease_id: str, role: str) -> Path:
+        return self._path(lease_id).with_suffix(f".{role}.pid")
 
     def _ended(self, lease_id: str) -> Path:
         return self._path(lease_id).with_suffix(".ended.json")

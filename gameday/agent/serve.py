@@ -18,7 +18,8 @@ from typing import Any, Callable, Dict
 
 from gameday import clock
 from gameday.agent import facts
-from gameday.agent.leases import Leases, start_detached
+from gameday.agent.guards import start_detached
+from gameday.agent.leases import Leases
 from gameday.agent.ledger import Ledger
 from gameday.agent.system.host import RealHost
 from gameday.errors import GamedayError, NodeError

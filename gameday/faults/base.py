@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a fault kind is, what it may ask of the estate, and what it may touch on a node.
+"""What a fault kind is, and what it may ask of the estate.
 
 A kind is a module with one object of the shape ``Fault``. Two halves:
 
 - ``spread`` runs on the controller and is pure: parameters and estate to one spec per node;
-- ``arm``, ``observe``, ``disarm`` run on the node, through the narrow ``host`` object.
+- ``before``, ``arm``, ``drive``, ``observe``, ``disarm`` run on the node, through the narrow
+  ``Host`` of ``gameday.faults.hosts``.
 
 This module travels to nodes: standard library only, Python 3.9 syntax.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Protocol, Tuple
 
+from gameday.faults.hosts import Host
 from gameday.record.types import Lease, Observation
+
+Pair = Tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,9 @@ class Estate(Protocol):
     def addresses(self, node: str) -> Tuple[str, ...]:
         """The node's own data addresses (not its management ones), v4 and v6."""
 
+    def networks(self, node: str) -> Tuple[str, ...]:
+        """CIDRs that are behind the node: its pods'; empty where the inventory names none."""
+
     def can_arm(self, node: str) -> bool:
         """Whether gameday may put a fault on this node (it is not an outside vantage)."""
 
@@ -56,8 +63,8 @@ class Facts:
         python: "3.11.2". kernel: uname release. root: whether it runs as root.
         iptables: "nft", "legacy" or "" where there is none.
         missing: capability name to the reason it is missing and what helps; a capability
-            that is not a key is there. Names: iptables, iptables-time, iptables-set,
-            ip6tables, ipset, ledger.
+            that is not a key is there. Names are those of the ``CHECKS`` of the modules in
+            ``gameday.agent.system``, and "ledger".
         links: interface names.
         boot_id: the kernel's identity of this boot.
     """
@@ -72,58 +79,56 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """What an echo between two nodes is meant to show while a fault is in effect.
+
+    Attributes:
+        rtt_us: points (microseconds after the window's start, added round trip in
+            microseconds), joined by straight lines; the last value holds to the end.
+        loss_ppm: share of echoes that get no answer, in millionths.
+        spread_us: how far a single echo may be from the line, by the fault's own jitter.
+    """
+
+    rtt_us: Tuple[Tuple[int, int], ...] = ()
+    loss_ppm: int = 0
+    spread_us: int = 0
+
+
+@dataclass(frozen=True)
 class Reach:
-    """Which directed pairs of nodes a fault is meant to cut, and which it must leave alone."""
+    """Which directed pairs of nodes a fault hits; all others it must leave alone.
 
-    cut: FrozenSet[Tuple[str, str]]
+    Attributes:
+        cut: pairs (a, b): nothing that a sends reaches b.
+        shifted: pairs whose echoes are slower or lossy meanwhile, and by how much.
+    """
 
-
-class Host(Protocol):
-    """All that a fault kind may touch on a node. Real in ``agent/system``, faked in unit tests."""
-
-    def ipset_create(self, name: str, family: int, entries: Sequence[str], timeout_s: int) -> None:
-        """Make a ``hash:net`` set (family 4 or 6); entries live ``timeout_s`` (0: for ever)."""
-
-    def ipset_destroy(self, name: str) -> bool:
-        """Remove a set; ``False`` where it was not there."""
-
-    def ipset_names(self) -> Tuple[str, ...]:
-        """Names of all sets."""
-
-    def rules(self, family: int) -> Mapping[str, Tuple[str, ...]]:
-        """Chains (``:NAME POLICY``) and rules (``-A ...``) per table, without counters."""
-
-    def restore(self, family: int, batch: str) -> None:
-        """Apply one ``iptables-restore --noflush`` batch, all of it or nothing."""
-
-    def rule_counters(self, family: int, lease_id: str) -> Mapping[str, int]:
-        """Packets per word of the lease's ``gameday:<id>:<word>`` comments, summed."""
-
-    def drop_empty_chains(self, family: int, table: str, chains: Sequence[str]) -> None:
-        """Remove base chains that are empty; the kernel refuses where they are not."""
-
-    def controller(self) -> Tuple[str, int]:
-        """Address of the controller as this node sees it, and our own SSH port."""
-
-    def wall_ns(self) -> int:
-        """The node's wall clock."""
-
-    def mono_ns(self) -> int:
-        """The node's monotonic clock."""
+    cut: FrozenSet[Pair] = frozenset()
+    shifted: Mapping[Pair, Shift] = field(default_factory=dict)
 
 
 class Fault(Protocol):
-    """A kind of fault; see ``docs/adding-a-fault.md`` for the obligations in words."""
+    """A kind of fault; see ``docs/adding-a-fault.md`` for the obligations in words.
+
+    Attributes:
+        kind: its name in experiments. Params: frozen dataclass of its parameters.
+        summary: one line for people.
+        keeper: "kernel" where the node's kernel opens and closes the window by itself;
+            "process" where a process of ours does, watched by others.
+        driven: whether ``drive`` has anything to do inside the window.
+    """
 
     kind: str
     Params: type
     summary: str
+    keeper: str
+    driven: bool
 
     def spread(self, params: Any, estate: Estate) -> Dict[str, Dict[str, Any]]:
         """Node to spec (JSON) for every node that gets a lease. Pure; raises InvalidInput."""
 
     def reach(self, params: Any, estate: Estate) -> Reach:
-        """Directed pairs of nodes that this fault cuts; empty for faults that cut nothing."""
+        """What packets between nodes are meant to suffer; empty for faults of one node."""
 
     def available(self, facts: Facts) -> Optional[str]:
         """Why this kind cannot be armed on a node, and what helps; ``None`` where it can."""
@@ -135,13 +140,57 @@ class Fault(Protocol):
         """The exact rules that will be set, and the exact undo, as lines for people."""
 
     def before(self, lease: Lease, host: Host) -> Dict[str, Any]:
-        """What is there now; becomes ``Receipt.before``. Changes nothing."""
+        """What is there now; becomes ``Receipt.before``. Changes nothing.
+
+        Raises NodeError where this node cannot have the lease, with what helps.
+        """
 
     def arm(self, lease: Lease, before: Mapping[str, Any], host: Host) -> None:
         """Put the lease in place, inert until its window; the receipt is on disk by now."""
+
+    def drive(
+        self, lease: Lease, before: Mapping[str, Any], host: Host, since_ns: int
+    ) -> Optional[int]:
+        """Start or change the effect. Called by the keeper only inside the window.
+
+        First with ``since_ns`` 0 at its start, then whenever ``since_ns`` (nanoseconds since
+        the start) has reached what the last call returned; ``None`` ends the calls. Must be
+        idempotent: a keeper that died is started again and begins anew, late.
+        """
 
     def observe(self, lease: Lease, before: Mapping[str, Any], host: Host) -> Observation:
         """What is there of the lease. Changes nothing."""
 
     def disarm(self, lease: Lease, before: Mapping[str, Any], host: Host) -> List[str]:
-        """Remove what the lease made, restore what was there; says what it did. Idempotent."""
+        """Remove what the lease made, restore what was there; says what it did. Idempotent.
+
+        Must be right at any moment: never armed, half armed, armed, driven, ended by a
+        reboot. Restores only what still holds the lease's own value.
+        """
+
+
+class KernelKept:
+    """For kinds whose window the node's kernel keeps; nothing is driven."""
+
+    keeper = "kernel"
+    driven = False
+
+    def drive(
+        self, lease: Lease, before: Mapping[str, Any], host: Host, since_ns: int
+    ) -> Optional[int]:
+        """The kernel does it."""
+        return None
+
+
+class ProcessKept:
+    """For kinds of one node whose effect a process starts and ends."""
+
+    keeper = "process"
+    driven = True
+
+    def reach(self, params: Any, estate: Estate) -> Reach:
+        """Touches no packet."""
+        return Reach()
+
+    def arm(self, lease: Lease, before: Mapping[str, Any], host: Host) -> None:
+        """Nothing is in place before the window: the keeper starts the effect at its start."""

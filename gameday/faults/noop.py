@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from gameday.faults.base import Estate, Facts, Host, Reach, Selector
+from gameday.faults.base import Estate, Facts, KernelKept, Reach, Selector
+from gameday.faults.hosts import Host
 from gameday.record.types import Lease, Observation
 
 
@@ -24,7 +25,7 @@ class NoopParams:
     nodes: Selector
 
 
-class Noop:
+class Noop(KernelKept):
     """The fault that does nothing."""
 
     kind = "noop"
@@ -37,7 +38,7 @@ class Noop:
 
     def reach(self, params: NoopParams, estate: Estate) -> Reach:
         """Cuts nothing."""
-        return Reach(frozenset())
+        return Reach()
 
     def available(self, facts: Facts) -> Optional[str]:
         """Always."""

@@ -29,7 +29,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gameday.clock import NS_PER_S
 from gameday.errors import InvalidInput
-from gameday.faults.base import Estate, Facts, Host, Reach, Selector
+from gameday.faults.base import Estate, Facts, KernelKept, Reach, Selector
+from gameday.faults.hosts import Host
 from gameday.record.types import Lease, Observation
 
 FAMILIES = (4, 6)
@@ -53,7 +54,7 @@ class PartitionParams:
     side_b: Selector
 
 
-class Partition:
+class Partition(KernelKept):
     """Symmetric loss of all packets between two groups of nodes."""
 
     kind = "partition"

@@ -24,6 +24,7 @@ class Node:
         host, port, user, key_file, python: for SSH and the agent; key_file is a path.
         groups: every group of the inventory that it is in.
         addresses: its data addresses, v4 and v6; never its management address.
+        networks: CIDRs behind it, its pods'.
         vantage_only: gameday looks from here but puts no fault here.
     """
 
@@ -39,6 +40,7 @@ class Node:
     groups: tuple[str, ...]
     addresses: tuple[str, ...]
     vantage_only: bool
+    networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,10 @@ class Inventory:
     def addresses(self, node: str) -> tuple[str, ...]:
         """The node's data addresses, v4 and v6."""
         return self.by_name[node].addresses
+
+    def networks(self, node: str) -> tuple[str, ...]:
+        """CIDRs that are behind the node: its pods'."""
+        return self.by_name[node].networks
 
     def can_arm(self, node: str) -> bool:
         """Whether gameday may put a fault on this node."""

@@ -7,7 +7,7 @@ This module travels to nodes: standard library only, Python 3.9 syntax.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Dict, Mapping, Tuple, Type, TypeVar
 
 from gameday.errors import EvidenceError
@@ -30,11 +30,12 @@ def from_json(kind: Type[T], data: Mapping[str, Any]) -> T:
     """The inverse of ``to_json``: ``from_json(type(x), to_json(x)) == x``.
 
     Raises:
-        EvidenceError: where a field is missing or unknown.
+        EvidenceError: where a field without a default is missing, or one is unknown.
     """
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    if set(data) != names:
-        odd = sorted(set(data) ^ names)
+    needed = {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type]
+    if not needed <= set(data) <= names:
+        odd = sorted((set(data) - names) | (needed - set(data)))
         raise EvidenceError(f"{kind.__name__} has missing or unknown fields: {', '.join(odd)}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     return kind(**values)
@@ -119,8 +120,8 @@ class Receipt:
         before: what disarming restores or compares with; JSON of the fault kind.
         armed_wall_ns, armed_mono_ns: the node's clocks when the receipt was written.
         boot_id: the node's boot; after a reboot kernel state is gone by itself.
-        expire_mono_ns: ``expire_at_ns`` on the node's monotonic clock, so that a
-            stepped wall clock cannot prolong the lease.
+        fire_mono_ns, expire_mono_ns: ``fire_at_ns`` and ``expire_at_ns`` on the node's
+            monotonic clock, so that a stepped wall clock cannot prolong the lease.
     """
 
     lease: Mapping[str, Any]
@@ -128,6 +129,7 @@ class Receipt:
     armed_wall_ns: int
     armed_mono_ns: int
     boot_id: str
+    fire_mono_ns: int
     expire_mono_ns: int
 
 
@@ -142,9 +144,11 @@ class Observation:
         left: every remaining piece in words, with the command that removes it by hand.
         counters: kernel counters that show what matched; integers.
         foreign_changed: what others changed since the receipt, in words; never undone.
+        guards: which processes or timers live that end the lease; see ``agent.guards``.
     """
 
     state: str
     left: Tuple[str, ...]
     counters: Mapping[str, int]
     foreign_changed: Tuple[str, ...]
+    guards: Tuple[str, ...] = ()

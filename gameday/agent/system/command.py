@@ -6,9 +6,26 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import Optional, Sequence
+from dataclasses import dataclass
+from typing import Callable, Optional, Sequence
 
 from gameday.errors import NodeError
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a fault kind may need of a node.
+
+    Attributes:
+        name: as kinds ask for it in ``Facts.missing``.
+        look: returns where it is there; raises GamedayError, OSError or ImportError where not.
+        advice: what helps, for people.
+    """
+
+    name: str
+    look: Callable[[], object]
+    advice: str
+
 
 TIMEOUT_S = 20
 """No tool of ours takes longer unless it hangs on a lock that somebody holds."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real ``Host`` of ``gameday.faults.base``: all that a fault kind may touch on a node."""
+"""The real ``Host`` of ``gameday.faults.hosts``: all that a fault kind may touch on a node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 from gameday import clock
 from gameday.agent.system import ipset, nftables
+from gameday.agent.system.disks import RealDisks
 from gameday.agent.system.iptables import Iptables
+from gameday.agent.system.processes import RealProcesses
+from gameday.agent.system.traffic import RealTraffic
 from gameday.errors import NodeError
 
 ANCESTORS_MAX = 16
@@ -20,6 +23,9 @@ class RealHost:
 
     def __init__(self) -> None:
         self.iptables = Iptables()
+        self.traffic = RealTraffic()
+        self.disks = RealDisks()
+        self.processes = RealProcesses()
 
     def ipset_create(self, name: str, family: int, entries: Sequence[str], timeout_s: int) -> None:
         """See ``Host``."""

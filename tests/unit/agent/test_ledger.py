@@ -13,7 +13,7 @@ from gameday.record.types import Receipt
 
 
 def receipt(lease_id: str = "1a2b3c4d") -> Receipt:
-    return Receipt({"id": lease_id, "run": "run-1"}, {"raw4": False}, 1, 2, "boot", 3)
+    return Receipt({"id": lease_id, "run": "run-1"}, {"raw4": False}, 1, 2, "boot", 3, 4)
 
 
 def test_a_receipt_is_read_back_as_it_was(tmp_path: Path) -> None:

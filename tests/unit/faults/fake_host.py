@@ -7,14 +7,18 @@ real thing is used in tests/lab.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 from gameday.clock import NS_PER_S
 from gameday.errors import NodeError
+from tests.unit.faults.fake_disks import FakeDisks
+from tests.unit.faults.fake_processes import FakeProcesses
+from tests.unit.faults.fake_traffic import FakeTraffic
 
 
 class FakeHost:
-    """Implements ``gameday.faults.base.Host``; ``fail_at`` makes the nth mutation crash."""
+    """Implements ``gameday.faults.hosts.Host``; ``fail_at`` makes the nth mutation crash."""
 
     def __init__(self, foreign: Sequence[str] = ()) -> None:
         self.tables: dict[int, dict[str, list[str]]] = {4: {}, 6: {}}
@@ -24,14 +28,24 @@ class FakeHost:
         self.now = 1_000 * NS_PER_S
         self.mutations = 0
         self.fail_at: int | None = None
+        self.traffic = FakeTraffic(self.mutate)
+        self.disks = FakeDisks(self.mutate)
+        self.processes = FakeProcesses(self.mutate)
 
-    def _mutate(self) -> None:
+    def state(self) -> object:
+        """All that a lease may change, for comparison."""
+        own = (self.tables, self.sets)
+        parts = (self.traffic.state(), self.disks.state(), self.processes.state())
+        return copy.deepcopy((own, parts))
+
+    def mutate(self) -> None:
+        """Count one change; crashes at the one that the test chose."""
         self.mutations += 1
         if self.fail_at is not None and self.mutations >= self.fail_at:
             raise NodeError("the host crashed here")
 
     def ipset_create(self, name: str, family: int, entries: Sequence[str], timeout_s: int) -> None:
-        self._mutate()
+        self.mutate()
         if name in self.sets:
             raise NodeError(f"set {name} exists")
         self.sets[name] = (family, list(entries), timeout_s)
@@ -49,7 +63,7 @@ class FakeHost:
         return {table: tuple(lines) for table, lines in self.tables[family].items()}
 
     def restore(self, family: int, batch: str) -> None:
-        self._mutate()
+        self.mutate()
         table: list[str] = []
         for line in batch.splitlines():
             if line.startswith("*"):

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-import copy
+import json
+from pathlib import Path
 
 import pytest
 
@@ -14,14 +15,8 @@ from gameday.faults.base import Facts
 from gameday.record.types import Lease
 from tests.unit.faults.fake_host import FakeHost
 
-SPECS = {
-    "noop": {},
-    "partition": {
-        "from": ["198.18.20.11", "fd18:0:20::11"],
-        "to": ["198.18.40.11"],
-        "exempt": ["198.19.0.0/24"],
-    },
-}
+CASES = Path(__file__).resolve().parents[2] / "cases" / "faults"
+SPECS = {path.stem: json.loads(path.read_text())["spec"] for path in CASES.glob("*.json")}
 FOREIGN = [":INPUT ACCEPT", ":KUBE-SERVICES -", "-A INPUT -j KUBE-SERVICES"]
 
 
@@ -30,8 +25,31 @@ def lease(kind: str) -> Lease:
     return Lease("1a2b3c4d", "run-1", "fra-1", "f", kind, SPECS[kind], fire, fire + 30 * NS_PER_S)
 
 
-def state(host: FakeHost) -> object:
-    return copy.deepcopy((host.tables, host.sets))
+def drive(host: FakeHost, one: Lease, before: dict) -> None:
+    """As the keeper does, through the whole window."""
+    due: int | None = 0
+    while due is not None and due < one.expire_at_ns - one.fire_at_ns:
+        host.now = one.fire_at_ns + due
+        due = TABLE[one.kind].drive(one, before, host, due)
+
+
+@pytest.mark.parametrize("kind", TABLE)
+def test_process_kept_kinds_are_active_once_driven(kind: str) -> None:
+    host, one = FakeHost(FOREIGN), lease(kind)
+    if TABLE[kind].keeper == "kernel":
+        return
+    before = TABLE[kind].before(one, host)
+    was = host.state()
+    TABLE[kind].arm(one, before, host)
+    assert host.state() == was, "nothing is in place before the window"
+    host.now = one.fire_at_ns
+    TABLE[kind].drive(one, before, host, 0)
+    found = TABLE[kind].observe(one, before, host)
+    assert found.state == "active"
+    assert found.left, "every piece that is there is named, with what removes it"
+    TABLE[kind].drive(one, before, host, 0)
+    TABLE[kind].disarm(one, before, host)
+    assert host.state() == was, "driven twice, as by a keeper that was started again"
 
 
 def test_every_kind_has_a_spec() -> None:
@@ -42,13 +60,14 @@ def test_every_kind_has_a_spec() -> None:
 def test_arm_then_disarm_restores_exactly(kind: str) -> None:
     host, one = FakeHost(FOREIGN), lease(kind)
     host.sets["somebody-elses"] = (4, ["10.0.0.0/8"], 0)
-    was = state(host)
+    was = host.state()
     before = TABLE[kind].before(one, host)
-    assert state(host) == was, "before() must change nothing"
+    assert host.state() == was, "before() must change nothing"
     TABLE[kind].arm(one, before, host)
     assert TABLE[kind].observe(one, before, host).state in ("armed", "absent")
+    drive(host, one, before)
     TABLE[kind].disarm(one, before, host)
-    assert state(host) == was
+    assert host.state() == was
     assert TABLE[kind].observe(one, before, host).state == "absent"
     assert TABLE[kind].observe(one, before, host).foreign_changed == ()
 
@@ -58,6 +77,7 @@ def test_disarm_twice_does_nothing_the_second_time(kind: str) -> None:
     host, one = FakeHost(FOREIGN), lease(kind)
     before = TABLE[kind].before(one, host)
     TABLE[kind].arm(one, before, host)
+    drive(host, one, before)
     TABLE[kind].disarm(one, before, host)
     assert TABLE[kind].disarm(one, before, host) == []
 
@@ -66,16 +86,17 @@ def test_disarm_twice_does_nothing_the_second_time(kind: str) -> None:
 def test_crash_after_any_mutation_is_undone(kind: str) -> None:
     for step in range(1, 12):
         host, one = FakeHost(FOREIGN), lease(kind)
-        was = state(host)
+        was = host.state()
         before = TABLE[kind].before(one, host)
         host.fail_at = step
         try:
             TABLE[kind].arm(one, before, host)
+            drive(host, one, before)
         except NodeError:
             host.fail_at = None
         host.fail_at = None
         TABLE[kind].disarm(one, before, host)
-        assert state(host) == was, f"after a crash at mutation {step}"
+        assert host.state() == was, f"after a crash at mutation {step}"
 
 
 @pytest.mark.parametrize("kind", TABLE)

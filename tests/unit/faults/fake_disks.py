@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of ``FakeHost`` that stands for ``gameday.faults.hosts.disks``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class FakeDisks:
+    """In memory; ``mutate`` is called before every change and may crash."""
+
+    def __init__(self, mutate: Callable[[], None]) -> None:
+        self._mutate = mutate
+
+    def state(self) -> object:
+        """All that a lease may change, as plain data."""
+        return ()
