@@ -21,6 +21,8 @@ TIME_RULE = (
     '-m comment --comment "gameday:probe" -j DROP\nCOMMIT\n'
 )
 
+CLASSIFY_RULE = "*mangle\n:GD-probe - [0:0]\n-A GD-probe -j CLASSIFY --set-class 9ad0:4\nCOMMIT\n"
+
 
 def collect(iptables: Iptables, ledger: Ledger) -> Facts:
     """Look at everything that any fault kind may ask for."""
@@ -52,9 +54,11 @@ def _netfilter(iptables: Iptables) -> List[Check]:
     modules = "the kernel needs xt_time and xt_comment (RHEL: kernel-modules-extra)"
     return [
         Check("iptables", lambda: run(["iptables", "--version"]), "install the package iptables"),
-        Check("iptables-time", lambda: iptables.restore(4, TIME_RULE, test=True), modules),
-        Check("ip6tables", lambda: iptables.restore(6, TIME_RULE, test=True), modules),
+        Check("iptables-time", lambda: iptables.try_batch(4, TIME_RULE), modules),
+        Check("ip6tables", lambda: iptables.try_batch(6, TIME_RULE), modules),
         Check("iptables-set", lambda: run(["iptables", "-m", "set", "--help"]),
               "iptables lacks the set match (libxt_set)"),
+        Check("iptables-classify", lambda: iptables.try_batch(4, CLASSIFY_RULE),
+              "the kernel needs xt_CLASSIFY (RHEL: kernel-modules-extra)"),
         Check("ipset", ipset.names, "the kernel needs ip_set and ip_set_hash_net"),
     ]  # fmt: skip

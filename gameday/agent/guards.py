@@ -38,9 +38,10 @@ def start(receipt: Receipt, fault: Fault, ledger: Ledger) -> None:
     """Start every process that the lease needs; called once its receipt is on disk."""
     lease_id = str(receipt.lease["id"])
     start_one("reap", lease_id, ledger)
-    if fault.driven:
+    spec = receipt.lease["spec"]
+    if fault.drives(spec):
         start_one("keep", lease_id, ledger)
-    if fault.keeper == "process":
+    if fault.kept_by(spec) == "process":
         _start_last(receipt, lease_id, ledger)
 
 

@@ -51,7 +51,7 @@ def keep(lease_id: str, leases: Leases, ledger: Ledger) -> int:
             until = min(until, receipt.fire_mono_ns + due)
         if not _wait(lease_id, until, "reap", ledger):
             return 0
-    if fault.keeper == "kernel":
+    if fault.kept_by(lease.spec) == "kernel":
         # What is left is inert by now; the reaper removes it if the controller does not.
         return 0
     return end(lease_id, leases, ledger)
@@ -61,9 +61,9 @@ def reap(lease_id: str, leases: Leases, ledger: Ledger) -> int:
     """Wait until a lease is ended by somebody or overdue, then disarm it; as ``keep``."""
     guards.protect()
     receipt = ledger.get(lease_id)
-    fault = fault_of(str(receipt.lease["kind"]))
-    grace = TIDY_GRACE_NS if fault.keeper == "kernel" else REAP_GRACE_NS
-    other = "keep" if fault.driven else ""
+    fault, spec = fault_of(str(receipt.lease["kind"])), receipt.lease["spec"]
+    grace = TIDY_GRACE_NS if fault.kept_by(spec) == "kernel" else REAP_GRACE_NS
+    other = "keep" if fault.drives(spec) else ""
     if not _wait(lease_id, receipt.expire_mono_ns + grace, other, ledger):
         return 0
     return end(lease_id, leases, ledger)

@@ -176,12 +176,14 @@ def _annotation(  # noqa: PLR0911 - one answer per kind of type
     return hint
 
 
-def to_dataclass(kind: type, model: Any) -> Any:
-    """The dataclass that a mirrored model stands for.
+def to_dataclass(kind: Any, model: Any) -> Any:
+    """The dataclass (or tuple of them) that a mirrored model stands for.
 
     Raises:
         ValueError: where the dataclass itself refuses its values.
     """
+    if isinstance(model, tuple) and get_args(kind):
+        return tuple(to_dataclass(_inner(get_args(kind)[0]), item) for item in model)
     if not isinstance(model, BaseModel):
         return model
     hints = get_type_hints(kind)
@@ -194,6 +196,8 @@ def to_dataclass(kind: type, model: Any) -> Any:
 
 
 def _inner(hint: Any) -> Any:
+    if get_origin(hint) is tuple:
+        return hint
     return next((arg for arg in get_args(hint) if dataclasses.is_dataclass(arg)), hint)
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import Dict
 
-from gameday.faults import noop, partition
+from gameday.faults import excursion, mtu_blackhole, netem, noop, partition, saturate
 from gameday.faults.base import Fault
 
 TABLE: Dict[str, Fault] = {
     fault.kind: fault
     for fault in (
+        excursion.FAULT,
+        mtu_blackhole.FAULT,
+        netem.FAULT,
         noop.FAULT,
         partition.FAULT,
+        saturate.FAULT,
     )
 }

@@ -48,6 +48,9 @@ class Estate(Protocol):
     def networks(self, node: str) -> Tuple[str, ...]:
         """CIDRs that are behind the node: its pods'; empty where the inventory names none."""
 
+    def bypasses_netfilter(self, node: str) -> bool:
+        """Whether the inventory says that packets pass this node outside netfilter."""
+
     def can_arm(self, node: str) -> bool:
         """Whether gameday may put a fault on this node (it is not an outside vantage)."""
 
@@ -79,32 +82,20 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Shift:
-    """What an echo between two nodes is meant to show while a fault is in effect.
-
-    Attributes:
-        rtt_us: points (microseconds after the window's start, added round trip in
-            microseconds), joined by straight lines; the last value holds to the end.
-        loss_ppm: share of echoes that get no answer, in millionths.
-        spread_us: how far a single echo may be from the line, by the fault's own jitter.
-    """
-
-    rtt_us: Tuple[Tuple[int, int], ...] = ()
-    loss_ppm: int = 0
-    spread_us: int = 0
-
-
-@dataclass(frozen=True)
 class Reach:
     """Which directed pairs of nodes a fault hits; all others it must leave alone.
 
     Attributes:
         cut: pairs (a, b): nothing that a sends reaches b.
-        shifted: pairs whose echoes are slower or lossy meanwhile, and by how much.
+        shifted: pairs whose echoes are slower or lossy meanwhile.
+        profile: by how much, over time; see ``gameday.faults.profiles``.
+        spread_us: how far a single echo may be from that, by the fault's own jitter.
     """
 
     cut: FrozenSet[Pair] = frozenset()
-    shifted: Mapping[Pair, Shift] = field(default_factory=dict)
+    shifted: FrozenSet[Pair] = frozenset()
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    spread_us: int = 0
 
 
 class Fault(Protocol):
@@ -113,16 +104,18 @@ class Fault(Protocol):
     Attributes:
         kind: its name in experiments. Params: frozen dataclass of its parameters.
         summary: one line for people.
-        keeper: "kernel" where the node's kernel opens and closes the window by itself;
-            "process" where a process of ours does, watched by others.
-        driven: whether ``drive`` has anything to do inside the window.
     """
 
     kind: str
     Params: type
     summary: str
-    keeper: str
-    driven: bool
+
+    def kept_by(self, spec: Mapping[str, Any]) -> str:
+        """ "kernel" where the node's kernel ends the window by itself; "process" where a
+        process of ours does, watched by others."""
+
+    def drives(self, spec: Mapping[str, Any]) -> bool:
+        """Whether ``drive`` has anything to do inside the window."""
 
     def spread(self, params: Any, estate: Estate) -> Dict[str, Dict[str, Any]]:
         """Node to spec (JSON) for every node that gets a lease. Pure; raises InvalidInput."""
@@ -172,8 +165,13 @@ class Fault(Protocol):
 class KernelKept:
     """For kinds whose window the node's kernel keeps; nothing is driven."""
 
-    keeper = "kernel"
-    driven = False
+    def kept_by(self, spec: Mapping[str, Any]) -> str:
+        """The kernel, whatever the spec."""
+        return "kernel"
+
+    def drives(self, spec: Mapping[str, Any]) -> bool:
+        """Nothing to do."""
+        return False
 
     def drive(
         self, lease: Lease, before: Mapping[str, Any], host: Host, since_ns: int
@@ -185,8 +183,13 @@ class KernelKept:
 class ProcessKept:
     """For kinds of one node whose effect a process starts and ends."""
 
-    keeper = "process"
-    driven = True
+    def kept_by(self, spec: Mapping[str, Any]) -> str:
+        """A process, whatever the spec."""
+        return "process"
+
+    def drives(self, spec: Mapping[str, Any]) -> bool:
+        """At least at the window's start."""
+        return True
 
     def reach(self, params: Any, estate: Estate) -> Reach:
         """Touches no packet."""

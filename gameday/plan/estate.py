@@ -25,6 +25,7 @@ class Node:
         groups: every group of the inventory that it is in.
         addresses: its data addresses, v4 and v6; never its management address.
         networks: CIDRs behind it, its pods'.
+        bypasses_netfilter: packets pass it outside netfilter (eBPF host routing).
         vantage_only: gameday looks from here but puts no fault here.
     """
 
@@ -41,6 +42,7 @@ class Node:
     addresses: tuple[str, ...]
     vantage_only: bool
     networks: tuple[str, ...] = ()
+    bypasses_netfilter: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,10 @@ class Inventory:
     def networks(self, node: str) -> tuple[str, ...]:
         """CIDRs that are behind the node: its pods'."""
         return self.by_name[node].networks
+
+    def bypasses_netfilter(self, node: str) -> bool:
+        """Whether packets pass this node outside netfilter (eBPF host routing)."""
+        return self.by_name[node].bypasses_netfilter
 
     def can_arm(self, node: str) -> bool:
         """Whether gameday may put a fault on this node."""

@@ -28,7 +28,9 @@ PYTHON = "/usr/bin/python3"
 TIMER_MS_MAX = 3_600_000
 """No Raft group waits an hour for its leader."""
 
-HOST_VARIABLES = ("gameday_addresses", "gameday_vantage_only")
+HOST_VARIABLES = (
+    "gameday_addresses", "gameday_vantage_only", "gameday_networks", "gameday_bypasses_netfilter",
+)  # fmt: skip
 ESTATE_VARIABLES = (
     "gameday_known_hosts", "gameday_management", "gameday_controller",
     "gameday_controller_netns", "gameday_raft_groups",
@@ -159,6 +161,8 @@ class _Reader:
             groups=tuple(sorted(host.groups - {"all"})),
             addresses=self._addresses(host),
             vantage_only=self._flag(host, "gameday_vantage_only"),
+            networks=self._networks("gameday_networks", host.variables.get("gameday_networks")),
+            bypasses_netfilter=self._flag(host, "gameday_bypasses_netfilter"),
         )
 
     def _text(self, host: RawHost, name: str, default: str, missing: str = "") -> str:

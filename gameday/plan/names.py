@@ -52,7 +52,7 @@ def selectors_of(experiment: Experiment) -> Iterator[tuple[Path_, Selector]]:
 
 def own_selectors(params: Any) -> list[tuple[str, Selector]]:
     """(name, selector) of a kind's parameters that are selectors."""
-    pairs = [(f.name, getattr(params, f.name)) for f in dataclasses.fields(params)]
+    pairs = [(f.name.rstrip("_"), getattr(params, f.name)) for f in dataclasses.fields(params)]
     return [(name, value) for name, value in pairs if isinstance(value, Selector)]
 
 

@@ -13,6 +13,7 @@ import re
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gameday.agent.system.command import find, run
+from gameday.agent.system.emptyns import in_empty_namespace
 from gameday.errors import NodeError
 
 KUBELET_CHAINS = (":KUBE-IPTABLES-HINT ", ":KUBE-KUBELET-CANARY ")
@@ -44,10 +45,14 @@ class Iptables:
         argv = [self.tool(family, "save"), *(["-c"] if counters else [])]
         return parse_save(run(argv))
 
-    def restore(self, family: int, batch: str, test: bool = False) -> None:
-        """Apply a batch atomically, leaving everything it does not name; or only test it."""
-        argv = [self.tool(family, "restore"), "--noflush", "-w", LOCK_WAIT_S]
-        run([*argv, *(["--test"] if test else [])], stdin=batch)
+    def restore(self, family: int, batch: str) -> None:
+        """Apply a batch atomically, leaving everything it does not name."""
+        run([self.tool(family, "restore"), "--noflush", "-w", LOCK_WAIT_S], stdin=batch)
+
+    def try_batch(self, family: int, batch: str) -> None:
+        """Apply a batch in a network namespace that is thrown away; raises NodeError."""
+        tool = self.tool(family, "restore")
+        in_empty_namespace(lambda: run([tool, "--noflush"], stdin=batch))
 
     def counters(self, family: int, lease_id: str) -> Dict[str, int]:
         """Packets per comment word of one lease, summed over its rules."""
@@ -98,4 +103,17 @@ def _choose() -> str:
     if not find("iptables"):
         return ""
     default = "nft" if "nf_tables" in run(["iptables", "--version"]) else "legacy"
+    if default == "nft" and "legacy" in found and not _works("nft"):
+        # Some kernels have the old tables only, whatever the tools prefer.
+        return "legacy"
     return default
+
+
+def _works(backend: str) -> bool:
+    """Whether the kernel takes a rule through a back end; tried where it changes nothing."""
+    batch = "*raw\n:GD-probe - [0:0]\n-A GD-probe -j DROP\nCOMMIT\n"
+    try:
+        in_empty_namespace(lambda: run([f"iptables-{backend}-restore", "--noflush"], stdin=batch))
+    except NodeError:
+        return False
+    return True

@@ -67,15 +67,15 @@ class FakeHost:
         table: list[str] = []
         for line in batch.splitlines():
             if line.startswith("*"):
-                name = line[1:]
-                default = [":PREROUTING ACCEPT", ":OUTPUT ACCEPT"]
-                table = self.tables[family].setdefault(name, default)
+                table = self.tables[family].setdefault(line[1:], [])
             elif line.startswith(":"):
                 table.append(line.rsplit(" [", 1)[0])
             elif line.startswith("-A "):
                 table.append(line)
             elif line.startswith("-I "):
                 words = line.split(" ", 3)
+                if f":{words[1]} ACCEPT" not in table:
+                    table.insert(0, f":{words[1]} ACCEPT")
                 table.append(f"-A {words[1]} {words[3]}")
             elif line.startswith("-D "):
                 table.remove("-A" + line[2:])
@@ -89,7 +89,11 @@ class FakeHost:
 
     def drop_empty_chains(self, family: int, table: str, chains: Sequence[str]) -> None:
         lines = self.tables[family].get(table, [])
-        if all(line.startswith(":") and line.split()[0][1:] in chains for line in lines):
+        used = {line.split()[1] for line in lines if line.startswith("-A")}
+        for chain in chains:
+            if chain not in used and f":{chain} ACCEPT" in lines:
+                lines.remove(f":{chain} ACCEPT")
+        if not lines:
             self.tables[family].pop(table, None)
 
     def controller(self) -> tuple[str, int]:
