@@ -21,7 +21,6 @@ This module travels to nodes: standard library only, Python 3.9 syntax.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -294,6 +293,9 @@ def _foreign_digests(tables: Mapping[str, Sequence[str]]) -> Dict[str, str]:
 
     A table whose built-in chains are empty says the same as no table at all.
     """
+    # Imported here because OpenSSL behind it is 4 MB in a keeper of another kind.
+    import hashlib
+
     found = {}
     for table, lines in tables.items():
         foreign = [x for x in lines if "gameday:" not in x and not _names_own_chain(x)]
