@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only reader of wall and monotonic time, and the offsets between clocks.
+"""Wall and monotonic time, and the offsets between clocks; ``gameday.ticks`` reads them.
 
 A run has one time base: the controller's monotonic clock. A node stamps what it sees
 with its own monotonic clock. Each exchange of a message with a node bounds the offset
@@ -18,12 +18,15 @@ This module travels to nodes: standard library only, Python 3.9 syntax.
 from __future__ import annotations
 
 import bisect
-import time
 from dataclasses import dataclass
 from typing import List, Optional, Sequence, Tuple
 
-NS_PER_S = 1_000_000_000
-NS_PER_MS = 1_000_000
+from gameday.ticks import NS_PER_MS, NS_PER_S, boot_id, mono_ns, sleep_until_mono, wall_ns
+
+__all__ = [
+    "NS_PER_MS", "NS_PER_S", "Exchange", "Interval", "NodeClock", "boot_id", "mono_ns",
+    "sleep_until_mono", "wall_ns", "wall_offset",
+]  # fmt: skip
 
 DRIFT_PPM_MAX = 200
 """Largest rate difference assumed between two nodes' monotonic clocks. Crystals stay
@@ -31,31 +34,6 @@ under 100 ppm each; NTP slewing is bounded by 500 ppm but rare and short."""
 
 NEIGHBOURS = 8
 """Exchanges considered on each side of a moment; more add nothing once drift is added."""
-
-
-def mono_ns() -> int:
-    """This machine's monotonic clock, in nanoseconds."""
-    return time.monotonic_ns()
-
-
-def wall_ns() -> int:
-    """This machine's wall clock (UTC since 1970), in nanoseconds."""
-    return time.time_ns()
-
-
-def boot_id() -> str:
-    """The kernel's identity of this boot; monotonic stamps of two boots do not compare."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-
-
-def sleep_until_mono(deadline_ns: int) -> None:
-    """Sleep until the monotonic clock shows ``deadline_ns``; returns at once if past."""
-    while True:
-        left = deadline_ns - mono_ns()
-        if left <= 0:
-            return
-        time.sleep(left / NS_PER_S)
 
 
 @dataclass(frozen=True)

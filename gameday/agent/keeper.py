@@ -1,76 +1,122 @@
 # SPDX-License-Identifier: Apache-2.0
 """The processes that live through a lease: the keeper, the reaper, and what runs at boot.
 
-Both watch the monotonic clock, so a stepped wall clock changes nothing.
+Both watch the monotonic clock, so a stepped wall clock changes nothing. Both import what acts
+on the node only shortly before it has to; until then ``gameday.agent.vigil`` is all they hold.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import Optional
 
-from gameday import clock
-from gameday.agent import guards
-from gameday.agent.leases import Leases, fault_of
-from gameday.agent.ledger import Ledger
-from gameday.errors import GamedayError
-from gameday.faults.base import Fault
-from gameday.record.types import Lease, Receipt, from_json
+from gameday.agent import vigil
+from gameday.agent.vigil import PREPARE_NS, Watch
+from gameday.ticks import NS_PER_MS, NS_PER_S, boot_id, mono_ns, sleep_until_mono
 
-REAP_GRACE_NS = 300 * clock.NS_PER_MS
+if vigil.TYPE_CHECKING:
+    from typing import List, Optional, Tuple
+
+    from gameday.agent.leases import Leases
+    from gameday.agent.ledger import Ledger
+    from gameday.faults.base import Fault
+    from gameday.record.types import Lease, Receipt
+
+REAP_GRACE_NS = 300 * NS_PER_MS
 """After the end of a lease that a process keeps: the keeper has had its turn by then."""
 
-TIDY_GRACE_NS = 2 * clock.NS_PER_S
+TIDY_GRACE_NS = 2 * NS_PER_S
 """After the end of a lease that the kernel keeps: the controller is given this long to disarm
 in the open, then the reaper removes what is inert anyway."""
 
-LOOK_S = 1.0
+QUIET_NS = 3 * NS_PER_S
+"""A keeper whose kind has nothing to do for longer than this gives its memory back."""
+
 RETRY_S = 0.2
 RETRY_MAX = 300
 """A lease that cannot be removed within a minute needs a person; it stays in the ledger."""
 
 
-def keep(lease_id: str, leases: Leases, ledger: Ledger) -> int:
-    """Wait for the window, drive the effect through it, end the lease.
+def guard(arguments: List[str]) -> int:
+    """Be one of the processes that end leases; returns the exit code.
 
-    Returns:
-        0 where the lease is gone, 1 where it could not be removed.
+    0 where the lease is gone or nothing was to do, 1 where it could not be removed.
     """
-    guards.protect()
-    receipt = ledger.get(lease_id)
-    lease = from_json(Lease, receipt.lease)
-    fault = fault_of(lease.kind)
-    if not _wait(lease_id, receipt.fire_mono_ns, "reap", ledger):
+    if len(arguments) == 6 and arguments[0] in ("keep", "reap", "hold"):
+        vigil.protect()
+        watch = Watch.parse(arguments[1:])
+        return {"keep": keep, "reap": reap, "hold": hold}[arguments[0]](watch)
+    if arguments == ["boot"]:
+        return boot(*_tools())
+    if len(arguments) == 2 and arguments[0] == "end":
+        return end(arguments[1], *_tools())
+    sys.stderr.write("usage: serve | keep WATCH | reap WATCH | end LEASE | boot | probe RUN\n")
+    return 2
+
+
+def keep(watch: Watch) -> int:
+    """Wait for the window, drive the effect through it, end the lease."""
+    if not watch.wait(watch.fire_ns - PREPARE_NS, "keep"):
+        return 0
+    leases, ledger = _tools()
+    receipt = ledger.get(watch.lease)
+    lease, fault = leases.parts(receipt)
+    if not watch.wait(watch.fire_ns, "keep"):
         return 0
     due: Optional[int] = 0
-    while clock.mono_ns() < receipt.expire_mono_ns:
+    while mono_ns() < watch.expire_ns:
         if due is not None:
             due = _drive(leases, fault, lease, receipt)
-        until = receipt.expire_mono_ns
+        until = watch.expire_ns
         if due is not None:
-            until = min(until, receipt.fire_mono_ns + due)
-        if not _wait(lease_id, until, "reap", ledger):
+            until = min(until, watch.fire_ns + due)
+        elif until - mono_ns() > QUIET_NS:
+            vigil.go_on_as("hold", *watch.words())
+        if not watch.wait(until, "keep"):
             return 0
-    if fault.kept_by(lease.spec) == "kernel":
+    return _end_kept(watch, leases, ledger)
+
+
+def hold(watch: Watch) -> int:
+    """A keeper whose kind has nothing more to do: wait for the end, end the lease."""
+    if not watch.wait(watch.expire_ns - PREPARE_NS, "keep"):
+        return 0
+    leases, ledger = _tools()
+    sleep_until_mono(watch.expire_ns)
+    return _end_kept(watch, leases, ledger)
+
+
+def reap(watch: Watch) -> int:
+    """Wait until a lease is ended by somebody or overdue, then disarm it."""
+    grace = TIDY_GRACE_NS if watch.kept == "kernel" else REAP_GRACE_NS
+    if not watch.wait(watch.expire_ns + grace - PREPARE_NS, "reap"):
+        return 0
+    leases, ledger = _tools()
+    sleep_until_mono(watch.expire_ns + grace)
+    return end(watch.lease, leases, ledger)
+
+
+def _end_kept(watch: Watch, leases: Leases, ledger: Ledger) -> int:
+    if watch.kept == "kernel":
         # What is left is inert by now; the reaper removes it if the controller does not.
         return 0
-    return end(lease_id, leases, ledger)
+    return end(watch.lease, leases, ledger)
 
 
-def reap(lease_id: str, leases: Leases, ledger: Ledger) -> int:
-    """Wait until a lease is ended by somebody or overdue, then disarm it; as ``keep``."""
-    guards.protect()
-    receipt = ledger.get(lease_id)
-    fault, spec = fault_of(str(receipt.lease["kind"])), receipt.lease["spec"]
-    grace = TIDY_GRACE_NS if fault.kept_by(spec) == "kernel" else REAP_GRACE_NS
-    other = "keep" if fault.drives(spec) else ""
-    if not _wait(lease_id, receipt.expire_mono_ns + grace, other, ledger):
-        return 0
-    return end(lease_id, leases, ledger)
+def _tools() -> Tuple[Leases, Ledger]:
+    """Import what acts on this node."""
+    from gameday.agent.leases import Leases
+    from gameday.agent.ledger import Ledger
+    from gameday.agent.system.host import RealHost
+
+    ledger = Ledger()
+    return Leases(ledger, RealHost()), ledger
 
 
 def end(lease_id: str, leases: Leases, ledger: Ledger) -> int:
     """Disarm a lease now, trying again for a while; 0 where it is gone."""
+    from gameday.errors import GamedayError
+
     for _ in range(RETRY_MAX):
         if not ledger.is_open(lease_id):
             return 0
@@ -88,32 +134,11 @@ def boot(leases: Leases, ledger: Ledger) -> int:
     """After a reboot: end every lease that an earlier boot of this node left open."""
     worst = 0
     for receipt in ledger.open_leases():
-        if receipt.boot_id != clock.boot_id():
+        if receipt.boot_id != boot_id():
             worst = max(worst, end(str(receipt.lease["id"]), leases, ledger))
     return worst
 
 
 def _drive(leases: Leases, fault: Fault, lease: Lease, receipt: Receipt) -> Optional[int]:
-    since = max(0, clock.mono_ns() - receipt.fire_mono_ns)
+    since = max(0, mono_ns() - receipt.fire_mono_ns)
     return leases.drive(fault, lease, receipt, since)
-
-
-def _wait(lease_id: str, until_ns: int, other: str, ledger: Ledger) -> bool:
-    """Sleep until a moment while the lease is open; starts the other guard if it died.
-
-    Returns:
-        Whether the lease is still open.
-    """
-    looked = 0
-    while True:
-        now = clock.mono_ns()
-        if now - looked >= LOOK_S * clock.NS_PER_S:
-            looked = now
-            if not ledger.is_open(lease_id):
-                return False
-            if other and not guards.lives(lease_id, other, ledger):
-                guards.start_one(other, lease_id, ledger)
-        if now >= until_ns:
-            return True
-        left_s = (until_ns - now) / clock.NS_PER_S
-        time.sleep(min(LOOK_S, left_s))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import replace
@@ -70,8 +69,7 @@ class Leases:
             except Exception:
                 self._remove(receipt)
                 raise
-        digest = hashlib.sha256(json.dumps(to_json(receipt), sort_keys=True).encode()).hexdigest()
-        return {"receipt_digest": digest, "observation": to_json(observation)}
+        return {"receipt_digest": _digest(receipt), "observation": to_json(observation)}
 
     def observe(self, lease: str) -> Dict[str, Any]:
         """What is there of a lease now."""
@@ -112,10 +110,15 @@ class Leases:
                 self.ledger.note(lease.id, f"driving failed: {error}")
                 return since_ns + DRIVE_RETRY_NS
 
+    def parts(self, receipt: Receipt) -> Tuple[Lease, Fault]:
+        """The lease of a receipt, and its kind."""
+        lease = from_json(Lease, receipt.lease)
+        return lease, fault_of(lease.kind)
+
     def _observe(self, receipt: Receipt) -> Observation:
         """What is there, with the guards; a lease that waits for its keeper is armed."""
-        lease = from_json(Lease, receipt.lease)
-        found = fault_of(lease.kind).observe(lease, receipt.before, self.host)
+        lease, fault = self.parts(receipt)
+        found = fault.observe(lease, receipt.before, self.host)
         if not self.ledger.is_open(lease.id):
             return found
         waits = receipt.boot_id == clock.boot_id() and self.host.mono_ns() < receipt.expire_mono_ns
@@ -123,8 +126,7 @@ class Leases:
         return replace(found, state=state, guards=guards.alive(lease.id, self.ledger))
 
     def _remove(self, receipt: Receipt) -> Tuple[List[str], Observation]:
-        lease = from_json(Lease, receipt.lease)
-        fault = fault_of(lease.kind)
+        lease, fault = self.parts(receipt)
         done = fault.disarm(lease, receipt.before, self.host)
         observation = fault.observe(lease, receipt.before, self.host)
         if observation.state == "absent":
@@ -155,6 +157,13 @@ class Leases:
             to_json(lease), before, wall, mono, clock.boot_id(), mono + lease.fire_at_ns - wall,
             mono + lease.expire_at_ns - wall,
         )  # fmt: skip
+
+
+def _digest(receipt: Receipt) -> str:
+    # Imported here because OpenSSL behind it is 4 MB in a keeper, which does not need it.
+    import hashlib
+
+    return hashlib.sha256(json.dumps(to_json(receipt), sort_keys=True).encode()).hexdigest()
 
 
 def fault_of(kind: str) -> Fault:

@@ -17,12 +17,13 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
+from typing import Dict, Iterator, List
 
+from gameday.agent import vigil
 from gameday.errors import NodeError
 from gameday.record.types import Receipt, from_json, to_json
 
-HOME = Path("/var/lib/gameday")
+HOME = Path(vigil.HOME)
 
 
 class Ledger:
@@ -89,17 +90,6 @@ class Ledger:
             os.replace(self._path(lease_id), self._ended(lease_id))
             self._sync_directory()
 
-    def remember_process(self, lease_id: str, role: str, pid: int) -> None:
-        """Keep the process id of a guard; a lost one only means that it is started again."""
-        self._pid(lease_id, role).write_text(str(pid), encoding="ascii")
-
-    def process(self, lease_id: str, role: str) -> Optional[int]:
-        """The process id kept for a guard; ``None`` where there is none."""
-        try:
-            return int(self._pid(lease_id, role).read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            return None
-
     def note(self, lease_id: str, text: str) -> None:
         """Keep the last trouble with a lease beside its receipt, for people."""
         self._path(lease_id).with_suffix(".trouble.txt").write_text(text + "\n", encoding="utf-8")
@@ -127,9 +117,6 @@ class Ledger:
         if len(lease_id) != 8 or set(lease_id) - set("0123456789abcdef"):
             raise NodeError(f"not a lease's id: {lease_id!r}")
         return self.entries / f"{lease_id}.json"
-
-    def _pid(self, lease_id: str, role: str) -> Path:
-        return self._path(lease_id).with_suffix(f".{role}.pid")
 
     def _ended(self, lease_id: str) -> Path:
         return self._path(lease_id).with_suffix(".ended.json")

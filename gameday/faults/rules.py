@@ -15,7 +15,6 @@ This module travels to nodes: standard library only, Python 3.9 syntax.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -267,6 +266,9 @@ def _foreign_digests(tables: Mapping[str, Sequence[str]]) -> Dict[str, str]:
 
     A built-in chain that is empty and accepts says the same as no chain at all.
     """
+    # Imported here because OpenSSL behind it is 4 MB in a keeper, which does not need it.
+    import hashlib
+
     found = {}
     for table, lines in tables.items():
         foreign = [x for x in lines if "gameday:" not in x and not _names_own_chain(x)]

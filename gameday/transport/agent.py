@@ -76,9 +76,13 @@ class Agent:
         self._drop()
         connection = Connection(self.address)
         try:
-            path = push(connection)
+            path, is_new = push(connection)
             self._check_sudo(connection)
-            argv = ["sudo", "-n", self.address.python, path, "serve"]
+            argv = ["sudo", "-n", self.address.python, path]
+            if is_new:
+                # Unpacking and compiling belong to the push, not to the first lease's arming.
+                connection.run([*argv, "prepare"])
+            argv.append("serve")
             self._channel = connection.channel(argv)
             self._channel.settimeout(CALL_TIMEOUT_S)
         except Exception:
@@ -142,8 +146,8 @@ class Agent:
         return line
 
 
-def push(connection: Connection) -> str:
-    """Make sure the node has this agent; returns its path on the node.
+def push(connection: Connection) -> tuple[str, bool]:
+    """Make sure the node has this agent; returns its path there, and whether it was sent.
 
     Raises:
         Unreachable, NodeError: as ``Connection``; NodeError also where the digest differs
@@ -152,12 +156,13 @@ def push(connection: Connection) -> str:
     package = agent_package()
     directory = ".gameday"
     path = f"{directory}/agent-{package.sha256[:16]}.pyz"
+    if _digest(connection, path) == package.sha256:
+        return path, False
+    connection.run(["mkdir", "-p", "-m", "0700", directory])
+    connection.put(package.content, path)
     if _digest(connection, path) != package.sha256:
-        connection.run(["mkdir", "-p", "-m", "0700", directory])
-        connection.put(package.content, path)
-        if _digest(connection, path) != package.sha256:
-            raise NodeError(f"{connection.address.node}: {path} differs from what was pushed")
-    return path
+        raise NodeError(f"{connection.address.node}: {path} differs from what was pushed")
+    return path, True
 
 
 def _digest(connection: Connection, path: str) -> str:

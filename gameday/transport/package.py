@@ -13,11 +13,14 @@ from pathlib import Path
 
 from gameday.errors import require
 
-OWN = ("__init__.py", "errors.py", "clock.py")
+OWN = ("__init__.py", "errors.py", "ticks.py", "clock.py")
 OWN_PACKAGES = ("agent", "faults", "probes")
 OWN_RECORD = ("__init__.py", "types.py", "kinds.py", "journal.py")
 CARRIED = ("pyroute2", "dns")
 """Pure Python libraries that nodes do not have: netlink, and DNS messages."""
+
+REPLACED = Path(__file__).parent / "files"
+"""Files that stand in for a carried library's own, at the same path below it."""
 
 BYTES_MAX = 1_500_000
 """A package larger than this is slow to push to fifty nodes over a WAN."""
@@ -53,7 +56,9 @@ def agent_package() -> Package:
         require(spec is not None and spec.origin, f"{library} is not installed")
         base = Path(str(spec.origin)).parent  # type: ignore[union-attr]
         for path in sorted(base.rglob("*.py")):
-            files[f"{library}/{path.relative_to(base).as_posix()}"] = path.read_bytes()
+            name = f"{library}/{path.relative_to(base).as_posix()}"
+            instead = REPLACED / name
+            files[name] = (instead if instead.exists() else path).read_bytes()
     content = _zip(files)
     require(len(content) <= BYTES_MAX, f"the agent has {len(content)} bytes")
     return Package(content, hashlib.sha256(content).hexdigest())

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeper and reaper: what they call, when, and what they become while nothing is to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gameday.agent import keeper, vigil
+from gameday.agent.ledger import Ledger
+from gameday.agent.vigil import Watch
+from gameday.record.types import Receipt
+from gameday.ticks import NS_PER_MS, NS_PER_S, mono_ns
+
+LEASE = "1a2b3c4d"
+WINDOW_NS = 400 * NS_PER_MS
+
+
+class BecameError(Exception):
+    """The process went on as something else; carries the arguments."""
+
+
+class Leases:
+    """Stands for ``gameday.agent.leases.Leases``: notes who called what and when."""
+
+    def __init__(self, ledger: Ledger, dues: list[int | None]) -> None:
+        self.ledger, self.dues = ledger, dues
+        self.driven: list[int] = []
+        self.disarmed: list[int] = []
+
+    def parts(self, receipt: Receipt) -> tuple[None, None]:
+        return None, None
+
+    def drive(self, fault: Any, lease: Any, receipt: Receipt, since_ns: int) -> int | None:
+        self.driven.append(since_ns)
+        return self.dues.pop(0)
+
+    def disarm(self, lease: str) -> Any:
+        self.disarmed.append(mono_ns())
+        self.ledger.end(lease)
+        return {"observation": {"state": "absent"}}
+
+
+@pytest.fixture
+def leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Leases:
+    def become(*arguments: str) -> None:
+        raise BecameError(arguments)
+
+    one = Leases(Ledger(tmp_path), [])
+    monkeypatch.setattr(keeper, "_tools", lambda: (one, one.ledger))
+    monkeypatch.setattr(vigil, "go_on_as", become)
+    return one
+
+
+def watch(leases: Leases, kept: str = "process", window_ns: int = WINDOW_NS) -> Watch:
+    """A lease in the ledger whose window opens in 100 ms."""
+    fire = mono_ns() + 100 * NS_PER_MS
+    receipt = Receipt({"id": LEASE}, {}, 1, 1, "boot", fire, fire + window_ns)
+    leases.ledger.add(receipt)
+    return Watch(LEASE, fire, fire + window_ns, kept, True, str(leases.ledger.entries))
+
+
+def test_the_keeper_drives_when_asked_and_ends_on_time(leases: Leases) -> None:
+    leases.dues = [100 * NS_PER_MS, None]
+    one = watch(leases)
+    assert keeper.keep(one) == 0
+    assert 0 <= leases.driven[0] < 50 * NS_PER_MS
+    assert 100 * NS_PER_MS <= leases.driven[1] < 150 * NS_PER_MS
+    assert 0 <= leases.disarmed[0] - one.expire_ns < 50 * NS_PER_MS
+
+
+def test_a_keeper_with_nothing_to_do_gives_its_memory_back(leases: Leases) -> None:
+    leases.dues = [None]
+    one = watch(leases, window_ns=10 * NS_PER_S)
+    with pytest.raises(BecameError) as became:
+        keeper.keep(one)
+    assert became.value.args[0] == ("hold", *one.words())
+
+
+def test_what_it_becomes_ends_the_lease(leases: Leases) -> None:
+    one = watch(leases)
+    assert keeper.hold(one) == 0
+    assert 0 <= leases.disarmed[0] - one.expire_ns < 50 * NS_PER_MS
+
+
+def test_a_window_that_the_kernel_keeps_is_left_to_the_reaper(leases: Leases) -> None:
+    assert keeper.hold(watch(leases, "kernel")) == 0 and not leases.disarmed
+
+
+def test_the_reaper_ends_what_is_overdue(leases: Leases) -> None:
+    one = watch(leases)
+    one.driven = False
+    assert keeper.reap(one) == 0
+    late = leases.disarmed[0] - one.expire_ns
+    assert keeper.REAP_GRACE_NS <= late < keeper.REAP_GRACE_NS + 50 * NS_PER_MS
+
+
+def test_a_lease_that_somebody_ended_is_left_alone(leases: Leases) -> None:
+    one = watch(leases)
+    leases.ledger.end(LEASE)
+    assert [keeper.keep(one), keeper.hold(one), keeper.reap(one)] == [0, 0, 0]
+    assert not leases.driven and not leases.disarmed

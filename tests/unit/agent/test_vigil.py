@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guards that wait: they end with the lease, and start each other again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gameday.agent import vigil
+from gameday.agent.vigil import Watch
+from gameday.ticks import NS_PER_MS, mono_ns
+
+LEASE = "1a2b3c4d"
+
+
+def watch(entries: Path, driven: bool = True) -> Watch:
+    now = mono_ns()
+    return Watch(LEASE, now, now + 300 * NS_PER_MS, "process", driven, str(entries))
+
+
+def test_a_watch_travels_as_words(tmp_path: Path) -> None:
+    one = watch(tmp_path)
+    two = Watch.parse(one.words())
+    assert two.words() == one.words() and two.driven and two.entries == vigil.ENTRIES
+    with pytest.raises(ValueError, match="not a lease's id"):
+        Watch.parse(["../../x", "1", "2", "kernel", "still"])
+
+
+def test_waiting_ends_with_the_lease(tmp_path: Path) -> None:
+    one = watch(tmp_path)
+    assert not one.wait(one.expire_ns, "reap"), "the ledger does not have it as open"
+    (tmp_path / f"{LEASE}.json").touch()
+    assert one.wait(one.expire_ns, "reap")
+    assert mono_ns() >= one.expire_ns
+
+
+def test_a_dead_guard_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vigil, "LOOK_NS", 50 * NS_PER_MS)
+    (tmp_path / f"{LEASE}.json").touch()
+    started: list[tuple[str, ...]] = []
+
+    def start(*arguments: str) -> int:
+        started.append(arguments)
+        return vigil.detach(["/bin/sh", "-c", "sleep 5; :", LEASE])
+
+    monkeypatch.setattr(vigil, "start_detached", start)
+    one = watch(tmp_path)
+    assert one.wait(one.expire_ns, "keep")
+    assert started == [("reap", *one.words())], "once: then it lives"
+    pid = vigil.process(str(tmp_path), LEASE, "reap")
+    assert pid is not None and os.getsid(pid) == pid
+    os.killpg(pid, 9)
+    os.waitpid(pid, 0)
+    assert not vigil.lives(str(tmp_path), LEASE, "reap")
+
+
+def test_somebody_else_with_that_process_id_is_not_ours() -> None:
+    other = subprocess.Popen(["sleep", "5"])
+    assert not vigil.is_ours(other.pid, LEASE)
+    other.kill()
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+    assert not vigil.is_ours(other.pid, "sleep"), "a zombie is dead"
+    other.wait()
