@@ -207,6 +207,10 @@ class Conductor:
             if "foreign" in found:
                 self.watcher.note(f"{node}: part of its lease is missing")
         self._step("faults", "faults are in effect; probes watch")
+        if end - clock.mono_ns() > 2 * limits.LATE_LOOK_NS:
+            # Counters of what the faults hit are read once more while they are there.
+            self._wait_until(end - limits.LATE_LOOK_NS, "the window ends by itself", watch=True)
+            self.leases.observe(self._now_active(), "active")
         self._wait_until(end, "the window ends by itself", watch=True)
         clock.sleep_until_mono(end + limits.SETTLE_NS)
 

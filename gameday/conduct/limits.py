@@ -40,6 +40,9 @@ in parallel; whoever is not armed a second before the start calls the run off.""
 ARM_CLOSED_NS = 1 * NS_PER_S
 """All nodes must be armed this long before the start, so that the run can still be called off."""
 
+LATE_LOOK_NS = 1500 * NS_PER_MS
+"""Before the last window's end, for the last look at what the faults hit: time for an answer."""
+
 SETTLE_NS = 300 * NS_PER_MS
 """After a window's end, before nodes are asked whether it ended: their clocks may be behind."""
 

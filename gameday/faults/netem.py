@@ -135,6 +135,9 @@ class Netem(Shaping):
         if params.reorder_ppm:
             spread = max(spread, added)
         pairs = paths.pairs(params, estate)
+        if not added and not lost:
+            # A rate or duplicates are not seen by a few echoes; the leaf's counters show them.
+            return Reach()
         return Reach(shifted=pairs, profile=profiles.constant(added, lost), spread_us=spread)
 
 

@@ -30,6 +30,7 @@ class Noop(KernelKept):
 
     kind = "noop"
     Params: type = NoopParams
+    harmless = True
     summary = "does nothing, on time; for rehearsals of the procedure and for tests"
 
     def spread(self, params: NoopParams, estate: Estate) -> Dict[str, Dict[str, Any]]:

@@ -2,8 +2,10 @@
 """The effect gate: the fault hit what it was aimed at, and only that.
 
 The plan adds ICMP echo probes for pairs of nodes. A *cut* pair answered before onset and
-must be silent inside the window; a *control* pair must answer throughout. Where the gate
-does not hold, the run is invalid: whatever was measured, it was not this fault.
+must be silent inside the window; a *shifted* pair must become slower or lossy as asked
+(``effect_shift``); a *control* pair must answer throughout, as fast as before. A fault that no
+echo shows is looked for in the nodes' own kernels (``effect_nodes``). Where the gate does not
+hold, the run is invalid: whatever was measured, it was not this fault.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from typing import Any
 from gameday.clock import Interval
 from gameday.errors import EvidenceError
 from gameday.measures.common import inside, period_ns
+from gameday.measures.effect_nodes import check_nodes
+from gameday.measures.effect_shift import SLOWER_US_MAX, check_shift, slowed_us
 from gameday.measures.transitions import settled
 from gameday.measures.words import count, milliseconds
 from gameday.record.record import Record, Seen, Window
@@ -31,7 +35,7 @@ class Pair:
     """What one pair of nodes showed.
 
     Attributes:
-        node, target: who asked whom. cut: whether the fault was meant to cut it.
+        node, target: who asked whom. role: "cut", "shifted" or "control".
         held: did as meant; None where the samples do not tell.
         answered, asked: echoes inside the window.
         onset: when it fell silent, in the run's time; None where it does not apply.
@@ -40,12 +44,13 @@ class Pair:
 
     node: str
     target: str
-    cut: bool
+    role: str
     held: bool | None
     answered: int
     asked: int
     onset: Interval | None
     text: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,11 @@ def check_effects(record: Record) -> list[Effect]:
     found = []
     for fault, planned in record.plan.get("effect", {}).items():
         try:
-            found.append(_check(record, fault, planned))
+            if not planned["probe"]:
+                held, text = check_nodes(record, fault)
+                found.append(Effect(fault, held, evidence=(text,)))
+            else:
+                found.append(_check(record, fault, planned))
         except EvidenceError as error:
             found.append(Effect(fault, None, evidence=(error.message,)))
     return found
@@ -84,16 +93,30 @@ def _check(record: Record, fault: str, planned: Mapping[str, Any]) -> Effect:
     pairs = [
         _cut_pair(node, target, streams.get((node, target), ()), window, period)
         for node, target in planned["cut"]
-    ] + [
-        _control_pair(node, target, streams.get((node, target), ()), window)
-        for node, target in planned["control"]
     ]
+    for node, target in planned.get("shifted", ()):
+        looks = streams.get((node, target), ())
+        pairs.append(_shifted_pair(node, target, looks, window, planned))
+    for node, target in planned["control"]:
+        looks = streams.get((node, target), ())
+        pairs.append(_control_pair(node, target, looks, window, bool(planned.get("shifted"))))
     wrong = [p for p in pairs if p.held is False]
     blind = [p for p in pairs if p.held is None]
     held = False if wrong else None if blind or not pairs else True
     onset = _hull([p.onset for p in pairs if p.onset is not None])
     evidence = [p.text for p in (*wrong, *blind)] or _summary(pairs, window, onset)
-    return Effect(fault, held, tuple(pairs), tuple(evidence), onset)
+    details = {"shifted": [{"from": p.node, "to": p.target, **p.details}
+                           for p in pairs if p.role == "shifted"]}  # fmt: skip
+    return Effect(fault, held, tuple(pairs), tuple(evidence), onset, details)
+
+
+def _shifted_pair(
+    node: str, target: str, looks: Sequence[Seen], window: Window, planned: Mapping[str, Any]
+) -> Pair:
+    found = check_shift(looks, window, planned["profile"], planned["spread_us"])
+    sentence = f"{node} → {target}: {found.text}"
+    return Pair(node, target, "shifted", found.held, found.answered, found.asked, None, sentence,
+                found.details)  # fmt: skip
 
 
 def _cut_pair(node: str, target: str, samples: Sequence[Seen], window: Window, period: int) -> Pair:
@@ -103,7 +126,7 @@ def _cut_pair(node: str, target: str, samples: Sequence[Seen], window: Window, p
 
     def pair(held: bool | None, text: str, onset: Interval | None = None) -> Pair:
         sentence = f"{node} → {target}: {text}"
-        return Pair(node, target, True, held, answered, len(within), onset, sentence)
+        return Pair(node, target, "cut", held, answered, len(within), onset, sentence)
 
     if answered:
         return pair(False, f"answered {answered} of {len(within)} echoes while meant to be cut")
@@ -121,18 +144,23 @@ def _cut_pair(node: str, target: str, samples: Sequence[Seen], window: Window, p
     return pair(True, f"silent for {count(len(within), 'look')}", change.moment)
 
 
-def _control_pair(node: str, target: str, samples: Sequence[Seen], window: Window) -> Pair:
+def _control_pair(
+    node: str, target: str, samples: Sequence[Seen], window: Window, timed: bool
+) -> Pair:
     within = [s for s in samples if inside(s, window)]
     answered = sum(s.sample.ok for s in within)
     lost = len(within) - answered
+    slower = slowed_us(samples, window) if timed else 0
     if len(within) < INSIDE_MIN:
         held, text = None, f"only {count(len(within), 'look')} inside the window"
     elif lost > CONTROL_LOST_MAX:
-        held, text = False, f"lost {lost} of {len(within)} echoes and was not meant to be cut"
+        held, text = False, f"lost {lost} of {len(within)} echoes and was not meant to be hit"
+    elif slower > SLOWER_US_MAX:
+        held, text = False, f"became {slower / 1000:.1f} ms slower and was not meant to be hit"
     else:
         held, text = True, f"answered {answered} of {len(within)} echoes"
     sentence = f"{node} → {target}: {text}"
-    return Pair(node, target, False, held, answered, len(within), None, sentence)
+    return Pair(node, target, "control", held, answered, len(within), None, sentence)
 
 
 def _hull(intervals: Sequence[Interval]) -> Interval | None:
@@ -143,18 +171,26 @@ def _hull(intervals: Sequence[Interval]) -> Interval | None:
 
 
 def _summary(pairs: Sequence[Pair], window: Window, onset: Interval | None) -> list[str]:
-    cut, control = [p for p in pairs if p.cut], [p for p in pairs if not p.cut]
-    lines = [
-        f"{count(len(cut), 'cut pair')} silent for all {_asked(cut)} echoes inside the window",
+    cut, control = _of(pairs, "cut"), _of(pairs, "control")
+    lines = [p.text for p in _of(pairs, "shifted")]
+    if cut:
+        lines.append(
+            f"{count(len(cut), 'cut pair')} silent for all {_asked(cut)} echoes inside the window"
+        )
+    lines.append(
         f"{count(len(control), 'control pair')} answered {_answered(control)} of "
-        f"{_asked(control)} echoes",
-    ]
+        f"{_asked(control)} echoes"
+    )
     if onset is not None:
         lines.append(
             f"pairs fell silent between {milliseconds(window.onset.lo - onset.lo)} before and "
             f"{milliseconds(onset.hi - window.onset.lo)} after the leases' start"
         )
     return lines
+
+
+def _of(pairs: Iterable[Pair], role: str) -> list[Pair]:
+    return [p for p in pairs if p.role == role]
 
 
 def _asked(pairs: Iterable[Pair]) -> int:

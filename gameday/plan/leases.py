@@ -16,7 +16,7 @@ from gameday.experiment.document import Positions
 from gameday.experiment.model import FaultStep
 from gameday.experiment.problems import Path_, Problems
 from gameday.experiment.tables import Tables
-from gameday.faults.base import Fault
+from gameday.faults.base import Fault, Reach
 from gameday.plan.estate import Inventory
 from gameday.plan.model import PlannedFault, PlannedLease
 from gameday.plan.names import add, own_selectors
@@ -32,11 +32,22 @@ STAMP = re.compile(r"\b19[67][0-9]-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\
 
 @dataclass(frozen=True)
 class Aimed:
-    """A fault with its targets, and the directed pairs it cuts."""
+    """A fault with its targets, and what echoes between nodes are meant to show of it."""
 
     index: int
     planned: PlannedFault
-    cut: Cut
+    reach: Reach
+    harmless: bool = False
+
+    @property
+    def cut(self) -> Cut:
+        """The directed pairs it cuts."""
+        return self.reach.cut
+
+    @property
+    def hit(self) -> Cut:
+        """The directed pairs it cuts or shifts."""
+        return self.reach.cut | self.reach.shifted
 
     @property
     def window(self) -> Window:
@@ -62,7 +73,7 @@ class Aim:
         kind, path = self._tables.faults[step.kind], ("faults", index, "params")
         try:
             specs = kind.spread(step.params, self._inventory)
-            cut = kind.reach(step.params, self._inventory).cut
+            reach = kind.reach(step.params, self._inventory)
         except InvalidInput as error:
             here = self._blamed(path, step.params, error.message)
             add(self.mistakes, self._positions, here, error.message, error.hint)
@@ -72,14 +83,14 @@ class Aim:
             todo = "select nodes that are not gameday_vantage_only"
             add(self.mistakes, self._positions, path, what, todo)
             return None
-        self._check_addresses(path, cut)
+        self._check_addresses(path, reach.cut | reach.shifted)
         self._check_management(path, specs)
         leases = tuple(
             self._lease(kind, step, node, spec) for node, spec in sorted(specs.items())
         )  # fmt: skip
         sides = {n: self._inventory.select(s) for n, s in own_selectors(step.params)}
         planned = PlannedFault(step.name, step.kind, step.at_s, step.for_s, sides, leases)
-        return Aimed(index, planned, cut)
+        return Aimed(index, planned, reach, bool(getattr(kind, "harmless", False)))
 
     def check_claims(self, aimed: list[Aimed]) -> None:
         """Refuse two leases that would own the same thing on a node at the same time."""

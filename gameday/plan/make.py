@@ -65,7 +65,7 @@ def make_plan(
         planned = plan_effect(fault, aimed, inventory)
         if planned is not None:
             effect[fault.planned.name], probe = planned
-            probes.append(probe)
+            probes += [probe] if probe is not None else []
     return Plan(
         schema=SCHEMA,
         experiment=experiment.to_json(),

@@ -94,11 +94,22 @@ class PlannedProbe:
 
 @dataclass(frozen=True)
 class EffectCheck:
-    """How a fault is shown to have hit: pairs that must fall silent, and pairs that must not."""
+    """How a fault is shown to have hit, and only its target.
+
+    Attributes:
+        probe: whose echoes show it; empty where the nodes' own kernels are asked instead.
+        cut: pairs that must fall silent. control: pairs that must go on as before.
+        shifted: pairs that must become slower or lossy.
+        profile: by how much; see ``gameday.faults.profiles``. Empty where nothing is shifted.
+        spread_us: how far one echo may be from that by the fault's own jitter.
+    """
 
     probe: str
-    cut: tuple[Pair, ...]
-    control: tuple[Pair, ...]
+    cut: tuple[Pair, ...] = ()
+    control: tuple[Pair, ...] = ()
+    shifted: tuple[Pair, ...] = ()
+    profile: dict[str, Any] = dataclasses.field(default_factory=dict)
+    spread_us: int = 0
 
 
 @dataclass(frozen=True)

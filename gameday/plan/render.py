@@ -150,11 +150,18 @@ def _target(sampler: Sampler) -> str:
 def _proof(plan: Plan) -> list[str]:
     if not plan.effect:
         return []
-    lines = ["Proof of effect: echoes that must fall silent, and echoes that must not"]
+    lines = ["Proof of effect: the run does not count where this does not hold"]
     for fault, check in plan.effect.items():
-        lines += _wrap(f"  {fault}, silent: {_pairs(check.cut)}", "    ")
+        if not check.probe:
+            text = f"  {fault}: every node's own kernel shows it in effect inside the window"
+            lines += _wrap(text, "    ")
+            continue
+        if check.cut:
+            lines += _wrap(f"  {fault}, silent: {_pairs(check.cut)}", "    ")
+        if check.shifted:
+            lines += _wrap(f"  {fault}, slower or lossy: {_pairs(check.shifted)}", "    ")
         kept = _pairs(check.control) or "none can be chosen"
-        lines += _wrap(f"  {fault}, answering: {kept}", "    ")
+        lines += _wrap(f"  {fault}, as before: {kept}", "    ")
     return lines
 
 

@@ -12,7 +12,9 @@ from gameday.experiment.load import Loaded
 from gameday.experiment.params import plain
 from gameday.experiment.problems import Problems
 from gameday.experiment.tables import Tables
-from gameday.plan.estate import Inventory
+from gameday.faults import profiles
+from gameday.faults.base import Reach
+from gameday.plan.estate import ROUTER, Inventory
 from gameday.plan.leases import Aimed
 from gameday.plan.model import EffectCheck, Pair, PlannedProbe, Sampler
 from gameday.plan.names import add
@@ -22,7 +24,10 @@ EFFECT_KIND = "icmp"
 EFFECT_PERIOD_NS = 200 * NS_PER_MS
 """Five echoes a second show an onset to a fifth of a second, at no cost to either end."""
 
-CUT_PAIRS_MAX = 6
+ROOM_TENTHS = 2
+"""Beside the fault's own delay: the path's usual round trip and a busy node."""
+
+HIT_PAIRS_MAX = 6
 CONTROL_PAIRS_MAX = 4
 """Enough to see every node of a small drill, few enough to read one by one."""
 
@@ -80,34 +85,59 @@ def width_ns(period_ns: int, timeout_ns: int) -> int:
 
 def plan_effect(
     aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory
-) -> tuple[EffectCheck, PlannedProbe] | None:
-    """Pairs that show the fault's effect, and the probe that looks; none for what cuts nothing."""
-    if not aimed.cut:
+) -> tuple[EffectCheck, PlannedProbe | None] | None:
+    """How the fault's effect is shown; ``None`` for a fault that has none.
+
+    Echoes between pairs of nodes, with the probe that sends them; or, for a fault that echoes
+    do not show, what the nodes' own kernels say of it.
+    """
+    if aimed.harmless:
         return None
-    cut = _spread(_cut_pairs(aimed, everything, inventory), CUT_PAIRS_MAX, inventory)
-    control = _spread(_control_pairs(aimed, everything, inventory), CONTROL_PAIRS_MAX, inventory)
+    if not aimed.hit:
+        return EffectCheck(""), None
+    cut = _spread(_hit_pairs(aimed.cut, aimed, everything, inventory), inventory)
+    shifted = _spread(_hit_pairs(aimed.reach.shifted, aimed, everything, inventory), inventory)
+    control = _spread(_control_pairs(aimed, everything, inventory), inventory, CONTROL_PAIRS_MAX)
     name = f"effect:{aimed.planned.name}"
-    samplers = tuple(Sampler(a, b, inventory.addresses(b), ()) for a, b in (*cut, *control))
-    probe = PlannedProbe(name, EFFECT_KIND, EFFECT_PERIOD_NS, EFFECT_PERIOD_NS, {}, samplers)
-    return EffectCheck(name, cut, control), probe
+    pairs = (*cut, *shifted, *control)
+    samplers = tuple(Sampler(a, b, inventory.addresses(b), ()) for a, b in pairs)
+    reach = aimed.reach
+    period = max(EFFECT_PERIOD_NS, _slowest_ns(reach) if shifted else 0)
+    probe = PlannedProbe(name, EFFECT_KIND, period, period, {}, samplers)
+    profile = dict(reach.profile) if shifted else {}
+    return EffectCheck(name, cut, control, shifted, profile, reach.spread_us), probe
 
 
-def _cut_pairs(aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory) -> list[Pair]:
-    """Pairs that only this fault cuts, if there are any: only they show when it began."""
-    others = frozenset().union(*(one.cut for one in everything if one is not aimed))
-    able = [(a, b) for a, b in aimed.cut if _may_ask(a, b, inventory)]
+def _slowest_ns(reach: Reach) -> int:
+    """How long a look must wait for the slowest echo of a profile, in whole tenths of a second."""
+    most_us = profiles.peak(reach.profile).rtt_us + reach.spread_us
+    tenths = -(-most_us * 5 // 4 // 100_000) + ROOM_TENTHS
+    return tenths * 100 * NS_PER_MS
+
+
+def _hit_pairs(
+    hit: Iterable[Pair], aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory
+) -> list[Pair]:
+    """Pairs that only this fault hits, if there are any: only they show when it began."""
+    others = frozenset().union(*(one.hit for one in everything if one is not aimed))
+    able = [(a, b) for a, b in hit if _may_ask(a, b, inventory)]
     return [(a, b) for a, b in able if connected(a, b, others)] or able
 
 
 def _control_pairs(aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory) -> list[Pair]:
-    """Pairs among the fault's nodes that no fault of the experiment cuts."""
-    cut = frozenset().union(*(one.cut for one in everything))
-    nodes = sorted({node for pair in aimed.cut for node in pair})
+    """Pairs that no fault of the experiment hits, from or among the fault's own nodes.
+
+    Those among them show that it hit only across; those to a third site, that it hit only
+    the peers that were meant.
+    """
+    hit = frozenset().union(*(one.hit for one in everything))
+    nodes = sorted({node for pair in aimed.hit for node in pair})
+    others = sorted(node.name for node in inventory.nodes if ROUTER not in node.roles)
     return [
         (a, b)
         for a in nodes
-        for b in nodes
-        if a != b and _may_ask(a, b, inventory) and connected(a, b, cut)
+        for b in {*nodes, *others}
+        if a != b and _may_ask(a, b, inventory) and connected(a, b, hit)
     ]
 
 
@@ -120,7 +150,9 @@ def _has_ipv4(node: str, inventory: Inventory) -> bool:
     return any(":" not in address for address in inventory.addresses(node))
 
 
-def _spread(candidates: Sequence[Pair], limit: int, inventory: Inventory) -> tuple[Pair, ...]:
+def _spread(
+    candidates: Sequence[Pair], inventory: Inventory, limit: int = HIT_PAIRS_MAX
+) -> tuple[Pair, ...]:
     members = {member for group in inventory.raft_groups for member in group.members}
 
     def rank(pair: Pair) -> int:

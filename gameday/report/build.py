@@ -172,10 +172,12 @@ def _effect(effect: Effect) -> dict[str, Any]:
     return {
         "fault": effect.fault,
         "held": effect.held,
-        "cut_pairs": sum(pair.cut for pair in effect.pairs),
-        "control_pairs": sum(not pair.cut for pair in effect.pairs),
+        "cut_pairs": sum(pair.role == "cut" for pair in effect.pairs),
+        "shifted_pairs": sum(pair.role == "shifted" for pair in effect.pairs),
+        "control_pairs": sum(pair.role == "control" for pair in effect.pairs),
         "onset": None if effect.onset is None else _pair(effect.onset),
         "evidence": list(effect.evidence[:EVIDENCE_MAX]),
+        "details": _plain(effect.details),
     }
 
 

@@ -177,7 +177,8 @@ def _effect_lanes(record: Record, probe: Mapping[str, Any], lo: int, hi: int) ->
         return []
     streams = record.seen(probe["name"])
     found = []
-    for word, pairs in (("cut", planned["cut"]), ("control", planned["control"])):
+    for word in ("cut", "shifted", "control"):
+        pairs = planned.get(word, ())
         each = [_spans(streams.get((node, target), ()), probe, lo, hi) for node, target in pairs]
         if each:
             label = f"{len(each)} {word} pairs, ping"

@@ -112,7 +112,7 @@ def test_a_control_pair_may_lose_a_few_and_not_many() -> None:
     assert check_effects(lossy(2))[0].held is True
     failed = check_effects(lossy(3))[0]
     assert failed.held is False
-    assert "was not meant to be cut" in failed.evidence[0]
+    assert "was not meant to be hit" in failed.evidence[0]
 
 
 def test_a_fault_that_was_never_armed_leaves_the_gate_unknown() -> None:

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The effect of a fault that no echo shows, as the nodes' own kernels told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gameday.measures.words import names
+from gameday.record import kinds
+from gameday.record.record import Record
+
+PACKET_WORDS = ("cut", "cut-out", "cut-forwarded", "shaped", "leaf-packets", "packets-sent")
+"""Counters of packets that a fault hit; where a kind has some, one must have grown."""
+
+
+def check_nodes(record: Record, fault: str) -> tuple[bool | None, str]:
+    """(held, one sentence): every lease was seen in effect inside its window.
+
+    ``None`` where a node did not answer inside the window: nobody knows then.
+    """
+    planned = next(f for f in record.plan["faults"] if f["name"] == fault)
+    wanted = {lease["id"]: lease["node"] for lease in planned["leases"]}
+    seen: dict[str, list[Mapping[str, Any]]] = {}
+    for event in record.of_kind(kinds.OBSERVED):
+        if event.data["when"] == "active" and event.data["lease"] in wanted:
+            seen.setdefault(event.data["lease"], []).append(event.data["observation"])
+    blind = sorted({node for lease, node in wanted.items() if lease not in seen})
+    idle = sorted(
+        {node for lease, node in wanted.items()
+         if lease in seen and not any(one["state"] == "active" for one in seen[lease])}
+    )  # fmt: skip
+    if idle:
+        return False, f"not in effect inside its window on {names(idle)}"
+    if blind:
+        return None, f"nobody looked inside the window on {names(blind)}"
+    packets = _packets(seen)
+    if packets == 0:
+        return False, "in place on every node, but not one packet met it"
+    more = f"; {packets} packets met it" if packets else ""
+    return True, f"in effect on {names(sorted(set(wanted.values())))}, by their own kernels{more}"
+
+
+def _packets(seen: Mapping[str, list[Mapping[str, Any]]]) -> int | None:
+    """Packets that the fault hit by the latest look; ``None`` where the kind has none."""
+    last = [observations[-1]["counters"] for observations in seen.values()]
+    counted = [c[word] for c in last for word in PACKET_WORDS if word in c]
+    return sum(counted) if counted else None
