@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,12 @@ from gameday.errors import NodeError, Unreachable
 
 CONNECT_TIMEOUT_S = 8
 COMMAND_TIMEOUT_S = 20
+PUT_TIMEOUT_S = 60
+"""The agent's package is under a megabyte: a path slower than 25 KB/s cannot carry a drill."""
+
+SILENT_MS = 20_000
+"""Sent bytes that nobody acknowledges for so long mean that the path is gone."""
+
 KEEPALIVE_S = 2
 """A dead path is noticed within a few of these, without waiting for TCP."""
 
@@ -64,12 +71,16 @@ class Connection:
             Unreachable: where the connection broke. NodeError: where the node refused.
         """
         draft = f"{path}.new"
+        # A write to a connection that makes no progress blocks inside paramiko, whatever
+        # time-out its channel has; only closing the transport ends it.
+        watchdog = threading.Timer(PUT_TIMEOUT_S, self._client.close)
+        watchdog.daemon = True
+        watchdog.start()
         try:
             sftp = paramiko.SFTPClient.from_transport(self._transport())
             if sftp is None:
                 raise NodeError(f"{self.address.node}: SFTP is switched off in its sshd")
             with sftp:
-                # Without a bound, a path that loses large packets would hold a run for ever.
                 channel = sftp.get_channel()
                 if channel is not None:
                     channel.settimeout(COMMAND_TIMEOUT_S)
@@ -80,7 +91,11 @@ class Connection:
         except PermissionError as error:
             raise NodeError(f"{self.address.node}: may not write {path}: {error}") from error
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise Unreachable(f"{self.address.node}: SFTP of {path}: {error}") from error
+            slow = "" if watchdog.is_alive() else f": it took more than {PUT_TIMEOUT_S} s"
+            reason = str(error) or type(error).__name__
+            raise Unreachable(f"{self.address.node}: SFTP of {path}: {reason}{slow}") from error
+        finally:
+            watchdog.cancel()
 
     def channel(self, argv: Sequence[str]) -> paramiko.Channel:
         """Start a command and hand over its channel, for talking with it.
@@ -144,4 +159,6 @@ def _connect(address: Address) -> paramiko.SSHClient:
     transport = client.get_transport()
     if transport is not None:
         transport.set_keepalive(KEEPALIVE_S)
+        if isinstance(transport.sock, socket.socket):
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_MS)
     return client

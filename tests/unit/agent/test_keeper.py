@@ -17,6 +17,9 @@ from gameday.ticks import NS_PER_MS, NS_PER_S, mono_ns
 LEASE = "1a2b3c4d"
 WINDOW_NS = 400 * NS_PER_MS
 
+LATE_NS = 800 * NS_PER_MS
+"""A busy machine is this late at most; who only looked once a second would be later."""
+
 
 class BecameError(Exception):
     """The process went on as something else; carries the arguments."""
@@ -66,9 +69,9 @@ def test_the_keeper_drives_when_asked_and_ends_on_time(leases: Leases) -> None:
     leases.dues = [100 * NS_PER_MS, None]
     one = watch(leases)
     assert keeper.keep(one) == 0
-    assert 0 <= leases.driven[0] < 50 * NS_PER_MS
-    assert 100 * NS_PER_MS <= leases.driven[1] < 150 * NS_PER_MS
-    assert 0 <= leases.disarmed[0] - one.expire_ns < 50 * NS_PER_MS
+    assert 0 <= leases.driven[0] < LATE_NS
+    assert 100 * NS_PER_MS <= leases.driven[1] < 100 * NS_PER_MS + LATE_NS
+    assert 0 <= leases.disarmed[0] - one.expire_ns < LATE_NS
 
 
 def test_a_keeper_with_nothing_to_do_gives_its_memory_back(leases: Leases) -> None:
@@ -82,7 +85,7 @@ def test_a_keeper_with_nothing_to_do_gives_its_memory_back(leases: Leases) -> No
 def test_what_it_becomes_ends_the_lease(leases: Leases) -> None:
     one = watch(leases)
     assert keeper.hold(one) == 0
-    assert 0 <= leases.disarmed[0] - one.expire_ns < 50 * NS_PER_MS
+    assert 0 <= leases.disarmed[0] - one.expire_ns < LATE_NS
 
 
 def test_a_window_that_the_kernel_keeps_is_left_to_the_reaper(leases: Leases) -> None:
@@ -94,7 +97,7 @@ def test_the_reaper_ends_what_is_overdue(leases: Leases) -> None:
     one.driven = False
     assert keeper.reap(one) == 0
     late = leases.disarmed[0] - one.expire_ns
-    assert keeper.REAP_GRACE_NS <= late < keeper.REAP_GRACE_NS + 50 * NS_PER_MS
+    assert keeper.REAP_GRACE_NS <= late < keeper.REAP_GRACE_NS + LATE_NS
 
 
 def test_a_lease_that_somebody_ended_is_left_alone(leases: Leases) -> None:
