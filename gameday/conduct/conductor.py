@@ -21,7 +21,7 @@ from gameday.conduct.board import Board
 from gameday.conduct.collect import Collector, Recorder, missing_count
 from gameday.conduct.fleet import Fleet, addresses
 from gameday.conduct.leases import Leases, NodeState, by_node, leases_of
-from gameday.conduct.preflight import lease_nodes, preflight, vantages
+from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, vantages
 from gameday.conduct.watcher import Watcher
 from gameday.errors import CannotRun, GamedayError, NotProvenClean, SteadyStateFailed
 from gameday.record import kinds
@@ -71,6 +71,7 @@ class Conductor:
         self._armed: list[Lease] = []
         self._collectors: list[Collector] = []
         self._t0_ns: int | None = None
+        self._slowest_ns = 0
 
     def conduct(self, argv: list[str], operator: str) -> Ended:
         """The whole run.
@@ -124,10 +125,11 @@ class Conductor:
     def _before(self) -> None:
         count = len(self.fleet.agents)
         self._step("preflight", f"reach {count} nodes, compare clocks, look for what is missing")
-        skews = preflight(self.plan, self.fleet, self.recorder)
+        ready = preflight(self.plan, self.fleet, self.recorder)
+        self._slowest_ns = ready.slowest_ns
         self._check_stop()
         self._step("probes", "start probes on their vantages")
-        self._start_probes(skews)
+        self._start_probes(ready.skews)
         window = self.plan["experiment"]["steady_state"]["for_s"]
         self._step("steady-state", f"is the estate healthy? {window} s without a failed check")
         self._await_steady()
@@ -155,7 +157,9 @@ class Conductor:
     def _planned_ns(self) -> int:
         timeline: Mapping[str, int] = self.plan["timeline"]
         planned_s = timeline["steady_s"] + timeline["faults_end_s"] + timeline["recover_s"]
-        return planned_s * NS_PER_S + limits.STEADY_EXTRA_NS + limits.ARM_LEAD_NS + limits.SLACK_NS
+        return (
+            planned_s * NS_PER_S + limits.STEADY_EXTRA_NS + limits.ARM_LEAD_NS_MAX + limits.SLACK_NS
+        )
 
     def _await_steady(self) -> None:
         window = self.plan["experiment"]["steady_state"]["for_s"] * NS_PER_S
@@ -184,7 +188,9 @@ class Conductor:
             )  # fmt: skip
 
     def _arm(self) -> None:
-        t0_wall = -(-(clock.wall_ns() + limits.ARM_LEAD_NS) // NS_PER_S) * NS_PER_S
+        most = max(leases_per_node(self.plan).values(), default=1)
+        lead = limits.ARM_LEAD_NS + max(0, most * self._slowest_ns - limits.ARM_USUAL_NS)
+        t0_wall = -(-(clock.wall_ns() + min(lead, limits.ARM_LEAD_NS_MAX)) // NS_PER_S) * NS_PER_S
         self._t0_ns = clock.mono_ns() + t0_wall - clock.wall_ns()
         leases = leases_of(self.plan, self.run, t0_wall)
         self._armed = leases

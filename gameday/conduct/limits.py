@@ -37,6 +37,13 @@ ARM_LEAD_NS = 4 * NS_PER_S
 """From the first node asked to the window's start. Arming takes about 0.5 s a node and runs
 in parallel; whoever is not armed a second before the start calls the run off."""
 
+ARM_USUAL_NS = 1500 * NS_PER_MS
+"""A node that looks at itself within this is armed within the usual lead; for a slower one (an
+old machine, many leases) the lead grows by what it took longer."""
+
+ARM_LEAD_NS_MAX = 60 * NS_PER_S
+"""A node that needs more than a minute cannot be relied on to end anything in time."""
+
 ARM_CLOSED_NS = 1 * NS_PER_S
 """All nodes must be armed this long before the start, so that the run can still be called off."""
 

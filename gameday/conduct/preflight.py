@@ -6,7 +6,9 @@ All problems of all nodes are reported at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gameday import clock
@@ -30,6 +32,11 @@ def lease_nodes(plan: Mapping[str, Any]) -> dict[str, set[str]]:
     return found
 
 
+def leases_per_node(plan: Mapping[str, Any]) -> Counter[str]:
+    """How many leases each node gets."""
+    return Counter(lease["node"] for fault in plan["faults"] for lease in fault["leases"])
+
+
 def vantages(plan: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Vantage node to its probes, each with only the samplers that run there."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -40,8 +47,22 @@ def vantages(plan: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def preflight(plan: Mapping[str, Any], fleet: Fleet, recorder: Recorder) -> dict[str, int]:
-    """Check every node of the run; returns node to about its clock's skew to ours, in ns.
+@dataclass(frozen=True)
+class Ready:
+    """What preflight found out.
+
+    Attributes:
+        skews: node to about its clock's skew to ours, in ns.
+        slowest_ns: how long the slowest node with a lease took to look at itself: about as
+            many programs run for that as for arming one lease.
+    """
+
+    skews: dict[str, int]
+    slowest_ns: int
+
+
+def preflight(plan: Mapping[str, Any], fleet: Fleet, recorder: Recorder) -> Ready:
+    """Check every node of the run.
 
     Raises:
         CannotRun: with every problem found; nothing was armed.
@@ -49,16 +70,17 @@ def preflight(plan: Mapping[str, Any], fleet: Fleet, recorder: Recorder) -> dict
     targets = lease_nodes(plan)
     base = (clock.mono_ns(), clock.wall_ns())
 
-    def check(node: str, agent: Agent) -> tuple[int, list[str]]:
+    def check(node: str, agent: Agent) -> tuple[int, int, list[str]]:
         return _check_node(agent, targets.get(node, set()), base, recorder)
 
     answers, errors = fleet.each(fleet.agents, check)
     problems = [_with_hint(error) for _, error in sorted(errors.items())]
-    for _, (_, found) in sorted(answers.items()):
+    for _, (_, _, found) in sorted(answers.items()):
         problems += found
     if problems:
         raise CannotRun(f"{len(problems)} problem(s) before anything was armed", problems=problems)
-    return {node: skew for node, (skew, _) in answers.items()}
+    took = [took for node, (_, took, _) in answers.items() if node in targets]
+    return Ready({node: skew for node, (skew, _, _) in answers.items()}, max(took, default=0))
 
 
 def _with_hint(error: GamedayError) -> str:
@@ -67,10 +89,12 @@ def _with_hint(error: GamedayError) -> str:
 
 def _check_node(
     agent: Agent, fault_kinds: set[str], base: tuple[int, int], recorder: Recorder
-) -> tuple[int, list[str]]:
+) -> tuple[int, int, list[str]]:
     agent.open()
     exchanges = [exchange(agent, recorder) for _ in range(CLOCK_EXCHANGES)]
+    asked = clock.mono_ns()
     data = agent.call("facts")
+    took = clock.mono_ns() - asked
     recorder.event(kinds.FACTS, node=agent.node, facts=data)
     facts = from_json(Facts, data)
     problems = _clock_problems(agent.node, exchanges, base, bool(fault_kinds))
@@ -90,7 +114,7 @@ def _check_node(
                 f"{left[0]} (is a run going on? else: gameday recover)"
             )
     best = min(exchanges, key=lambda e: e.received_ns - e.sent_ns)
-    return best.node_mono_ns - best.middle_ns, problems
+    return best.node_mono_ns - best.middle_ns, took, problems
 
 
 def _clock_problems(
