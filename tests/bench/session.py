@@ -7,13 +7,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from gameday import clock
 from gameday.clock import NS_PER_S
 from gameday.conduct.collect import Recorder
 from gameday.conduct.fleet import Fleet, addresses
 from gameday.conduct.leases import Leases, by_node
+from gameday.conduct.limits import CLOCK_EXCHANGES
 from gameday.errors import CannotRun, GamedayError
 from gameday.faults import TABLE
 from gameday.faults.base import Selector
@@ -22,9 +25,12 @@ from gameday.plan import load_inventory
 from gameday.record import kinds
 from gameday.record.journal import read_events
 from gameday.record.types import Lease
+from gameday.transport.agent import Agent
 from tests.bench.estate import Estate
 
-LEAD_S, LEAD_S_PER_NODE = 3.0, 0.2
+Mechanism = Literal["netfilter", "blackhole"]
+
+LEAD_S, LEAD_S_PER_NODE = 3.0, 0.12
 """From the first node asked to the window: more than arming takes with all nodes on two cores."""
 
 
@@ -62,15 +68,15 @@ class Session:
 
     def preflight(self) -> None:
         """What a run asks of a node before it arms."""
-        for call in ("facts", "audit"):
-            require(self.fleet.each(self.names, lambda _, agent, call=call: agent.call(call))[1])
+        for call in (*("clock",) * CLOCK_EXCHANGES, "facts", "audit"):
+            require(self.fleet.each(self.names, partial(_ask, call))[1])
 
-    def arm(self, for_s: int = 1, lead_s: float | None = None) -> Armed:
+    def arm(self, for_s: int = 1, mechanism: Mechanism = "netfilter") -> Armed:
         """Arm a partition between the nodes and the sender, on all nodes."""
-        lead = LEAD_S + LEAD_S_PER_NODE * len(self.names) if lead_s is None else lead_s
+        lead = LEAD_S + LEAD_S_PER_NODE * len(self.names)
         fire = (clock.wall_ns() // NS_PER_S + 1) * NS_PER_S + int(lead * NS_PER_S)
         fire -= fire % NS_PER_S
-        leases = self._make(fire, fire + for_s * NS_PER_S)
+        leases = self._make(fire, fire + for_s * NS_PER_S, mechanism)
         self._leases.arm(leases)
         own = {lease.id for lease in leases}
         events = [
@@ -95,8 +101,9 @@ class Session:
         self.fleet.close()
         self._recorder.close()
 
-    def _make(self, fire_ns: int, expire_ns: int) -> list[Lease]:
-        params = PartitionParams(Selector(node=tuple(self.names)), Selector(site=("far",)))
+    def _make(self, fire_ns: int, expire_ns: int, mechanism: Mechanism) -> list[Lease]:
+        sides = Selector(node=tuple(self.names)), Selector(site=("far",))
+        params = PartitionParams(*sides, mechanism=mechanism)
         specs = TABLE["partition"].spread(params, self._inventory)
         found = []
         for node, spec in sorted(specs.items()):
@@ -104,6 +111,10 @@ class Session:
             found.append(Lease(f"{self._number:08x}", "bench", node, "cut", "partition", spec,
                                fire_ns, expire_ns))  # fmt: skip
         return found
+
+
+def _ask(call: str, _: str, agent: Agent) -> object:
+    return agent.call(call)
 
 
 @contextmanager

@@ -96,7 +96,7 @@ class Watch:
 
 def _drain(one: socket.socket) -> dict[int, int]:
     """Number of each packet that a socket holds, with its receive stamp."""
-    found = {}
+    found: dict[int, int] = {}
     while True:
         try:
             body, extra, _, _ = one.recvmsg(BODY.size, 256)
