@@ -26,7 +26,13 @@ if vigil.TYPE_CHECKING:
     from typing import Any, BinaryIO, Callable, Dict, NoReturn, Optional
 
 WORKER_IDLE_S = 2.0
-"""Arming asks several times a second; between arming and the fault's end is nothing to ask."""
+"""Once something is armed: its parts are asked about several times a second, then not at all."""
+
+WORKER_READY_S = 300.0
+"""Before anything is armed: arming shall not wait until a worker has imported everything again."""
+
+FILES_MAX = 256
+"""This process has a handful of open files; asking the kernel for its limit may say a million."""
 
 LINE_BYTES_MAX = 8 << 20
 
@@ -89,20 +95,22 @@ class Worker:
         sys.stdout.flush()
         self._pid = os.fork()
         if self._pid == 0:
-            self._be_child(ours[0], theirs[1], (ours[1], theirs[0]))
+            self._be_child(ours[0], theirs[1])
         os.close(ours[0])
         os.close(theirs[1])
         self._to, self._from = open(ours[1], "wb"), open(theirs[0], "rb")  # noqa: SIM115
 
-    def _be_child(self, questions: int, answers: int, others: tuple[int, int]) -> NoReturn:
+    def _be_child(self, questions: int, answers: int) -> NoReturn:
         code = 1
         try:
-            for number in others:
-                os.close(number)
-            # The controller's questions and answers pass through the parent only.
+            # The controller's questions and answers pass through the parent only, and whatever
+            # of the parent's this process held would stay open when the parent closes it.
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, 0)
             os.dup2(null, 1)
+            low, high = sorted((questions, answers))
+            for first, end in ((3, low), (low + 1, high), (high + 1, FILES_MAX)):
+                os.closerange(first, end)
             with open(questions, "rb") as source, open(answers, "wb") as sink:
                 self._work(source, sink)
             code = 0
@@ -116,12 +124,13 @@ class Front:
 
     def __init__(self, worker: Worker, source: int = 0, sink: int = 1) -> None:
         self._worker, self._source, self._sink = worker, source, sink
+        self._idle_s = WORKER_READY_S
 
     def run(self) -> int:
         """Answer until the input ends; returns the exit code."""
         rest = b""
         while True:
-            idle = WORKER_IDLE_S if self._worker.runs else None
+            idle = self._idle_s if self._worker.runs else None
             if not select.select([self._source], [], [], idle)[0]:
                 self._worker.end()
                 continue
@@ -138,6 +147,8 @@ class Front:
         try:
             request = json.loads(line)
             found["id"] = request["id"]
+            if request["call"] == "arm":
+                self._idle_s = WORKER_IDLE_S
             if request["call"] not in LIGHT:
                 return self._worker.ask(line) or _line(
                     {**found, "error": "the agent's worker died; ask again"}

@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from gameday.lab.inventory import render
 from gameday.lab.parts import READY
 
 STATES = Path("/run/gameday-lab")
+MARK = "GAMEDAY_LAB_MEMBER"
 UP_TIMEOUT_S = 60
 """The slowest part, user-mode-linux on a busy machine, has taken 15 s."""
 
@@ -161,7 +161,7 @@ class Lab:
             process = subprocess.Popen(
                 list(argv), stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd="/",
                 start_new_session=True,
-                env={"PATH": system.PATH, "GAMEDAY_LAB_MEMBER": self.name, "HOME": "/root",
+                env={"PATH": system.PATH, MARK: self.name, "HOME": "/root",
                      "TMPDIR": "/tmp"},  # noqa: S108 - user-mode-linux keeps its memory file there
             )  # fmt: skip
         return process.pid
@@ -172,25 +172,14 @@ class Lab:
         Raises:
             CannotRun: where something would not go.
         """
-        found = self.processes()
-        deadline = clock.mono_ns() + DOWN_TIMEOUT_S * clock.NS_PER_S
-        while pids := self.processes():
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            system.reap_children()
-            if clock.mono_ns() > deadline:
-                raise CannotRun(f"processes of the lab will not die: {pids}")
-            clock.sleep_until_mono(clock.mono_ns() + 20 * clock.NS_PER_MS)
-        for point in system.mounts_below(self.state):
-            system.run(["umount", "--lazy", point])
+        found = system.end_marked(f"{MARK}={self.name}", DOWN_TIMEOUT_S)
         existed = self.state.exists()
-        shutil.rmtree(self.state, ignore_errors=True)
+        system.remove_tree(self.state)
         with contextlib.suppress(OSError):
             STATES.rmdir()
         if not found and not existed:
             return ["the lab was not up"]
-        return [f"the lab is down ({len(found)} processes)"]
+        return [f"the lab is down ({found} processes)"]
 
     def status(self) -> dict[str, Any]:
         """What answers and what does not: {"healthy": bool, "problems": [...], ...}."""
@@ -209,7 +198,7 @@ class Lab:
 
     def processes(self) -> list[int]:
         """Processes of this lab on this machine, found by their environment."""
-        return system.marked(f"GAMEDAY_LAB_MEMBER={self.name}")
+        return system.marked(f"{MARK}={self.name}")
 
     def pid(self, node: str) -> int:
         """Process id, on this machine, of a node's init.

@@ -32,20 +32,21 @@ def make_keys(state: Path) -> Keys:
     directory = state / "keys"
     directory.mkdir()
     client = state / "id_ed25519"
-    _keygen(client, "gameday-lab")
+    make_key(client, "gameday-lab")
     hosts, known = {}, []
     managed = {one.name: one.management for one in t.NODES}
     managed |= {t.router(site): t.router_management(site) for site in t.SITES}
     for name, address in managed.items():
         path = directory / name
-        _keygen(path, name)
+        make_key(path, name)
         hosts[name] = path
         known.append(f"{address} {path.with_suffix('.pub').read_text(encoding='ascii').strip()}")
     (state / "known_hosts").write_text("\n".join(known) + "\n", encoding="ascii")
     return Keys(client, hosts)
 
 
-def _keygen(path: Path, comment: str) -> None:
+def make_key(path: Path, comment: str) -> None:
+    """A new ed25519 key without a passphrase, and its public half beside it."""
     system.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
 
 
@@ -60,7 +61,7 @@ def make_node(state: Path, node: t.Node, keys: Keys) -> Path:
     for module in PARTS:
         part = module.part(node)
         services += part.services
-        _write_files(home / "etc", part.files)
+        write_files(home / "etc", part.files)
     shutil.copy(FILES / "app.py", home / "etc/gameday-lab/app.py")
     _install_host_key(home / "etc/gameday-lab", keys.hosts[node.name])
     make_homes(home / "home", keys.client)
@@ -95,7 +96,8 @@ def _install_host_key(directory: Path, key: Path) -> None:
     os.chmod(directory / "ssh_host_ed25519_key", 0o600)
 
 
-def _write_files(etc: Path, files: dict[str, str]) -> None:
+def write_files(etc: Path, files: dict[str, str]) -> None:
+    """Files below a directory, with the modes that their programs insist on."""
     for name, content in files.items():
         path = etc / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,23 +112,23 @@ def make_routers(state: Path, netem: bool) -> Path:
     (directory / "etc").mkdir(parents=True)
     client = state / "id_ed25519"
     make_homes(directory / "home", client)
-    _write_files(directory / "etc", access.identity_files("routers"))
-    _write_files(directory, routers.files())
+    write_files(directory / "etc", access.identity_files("routers"))
+    write_files(directory, routers.files())
     for site in t.SITES:
         name = t.router(site)
         key = directory / f"{name}.key"
         shutil.copy(state / "keys" / name, key)
         os.chmod(key, 0o600)
         config = access.SSHD.format(key=key, pid=f"/run/sshd-{name}.pid")
-        _write_files(directory, {f"{name}.sshd": config})
+        write_files(directory, {f"{name}.sshd": config})
     script = directory / "routers.sh"
-    _write_files(directory, {"routers.sh": routers.script(str(directory))})
+    write_files(directory, {"routers.sh": routers.script(str(directory))})
     release = routers.uml_modules()
     if not netem:
-        _write_files(directory, {"init.sh": routers.uml_init(str(directory), release, str(script))})
+        write_files(directory, {"init.sh": routers.uml_init(str(directory), release, str(script))})
         os.chmod(directory / "init.sh", 0o755)  # noqa: S103 - process 1 is executed
     else:
-        _write_files(
+        write_files(
             directory, {"namespace-init.sh": routers.namespace_init(str(directory), str(script))}
         )
     return directory

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -142,6 +144,32 @@ def marked(mark: str) -> list[int]:
         if wanted in environment.split(b"\0"):
             found.append(int(entry))
     return sorted(found)
+
+
+def end_marked(mark: str, timeout_s: float) -> int:
+    """Kill every process whose environment holds ``mark``; returns how many there were.
+
+    Raises:
+        CannotRun: where some are still there after ``timeout_s``.
+    """
+    found = len(marked(mark))
+    deadline = clock.mono_ns() + int(timeout_s * clock.NS_PER_S)
+    while pids := marked(mark):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        reap_children()
+        if clock.mono_ns() > deadline:
+            raise CannotRun(f"processes with {mark} will not die: {pids}")
+        clock.sleep_until_mono(clock.mono_ns() + 20 * clock.NS_PER_MS)
+    return found
+
+
+def remove_tree(directory: Path) -> None:
+    """Unmount whatever is mounted below a directory, and remove it."""
+    for point in mounts_below(directory):
+        run(["umount", "--lazy", point])
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def mounts_below(directory: Path) -> list[str]:

@@ -81,6 +81,12 @@ def test_light_calls_need_no_worker(session: Session) -> None:
     assert not session.worker.runs
 
 
+def test_before_anything_is_armed_a_worker_stays(session: Session) -> None:
+    first = session.ask("audit")["ok"]
+    threading.Event().wait(0.5)
+    assert session.ask("audit")["ok"] == first
+
+
 def test_a_worker_stays_while_it_is_asked_and_then_goes(session: Session) -> None:
     first = session.ask("arm")["ok"]
     assert first != os.getpid() and session.ask("observe")["ok"] == first

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many small nodes on this machine: namespaces, a data and a management link, an sshd each.
+
+Built from the lab's own parts, but with nothing on the nodes except sshd, so that fifty fit on
+two cores. Like the lab it lives in namespaces of its own, and its processes are found by a mark
+in their environment, so ``down`` works after anything was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gameday import clock
+from gameday.errors import CannotRun
+from gameday.lab import nodes, system
+from gameday.lab.parts import access
+from gameday.transport import netns
+
+STATES = Path("/run/gameday-bench")
+MARK = "GAMEDAY_BENCH_MEMBER"
+MANAGEMENT, CONTROLLER, SENDER = "198.19.0.0/24", "198.19.0.1", "198.18.0.250"
+BROADCAST = "198.18.0.255"
+FIRST = 10
+"""Last number of the first node's addresses."""
+
+UP_TIMEOUT_S = 60
+DOWN_TIMEOUT_S = 20
+
+
+class Estate:
+    """``count`` nodes b01, b02, ... of site "near", and a sender outside, in site "far".
+
+    Attributes:
+        names: of the nodes. inventory: path of the YAML file.
+        pids: process by name, "core" (bridges), "ctl" (controller), "far" (sender), nodes.
+    """
+
+    def __init__(self, count: int, name: str = "default") -> None:
+        self.name, self.state = name, STATES / name
+        self.names = [f"b{number:02}" for number in range(1, count + 1)]
+        self.inventory = self.state / "inventory.yaml"
+        self.pids: dict[str, int] = {}
+
+    def __enter__(self) -> Estate:
+        self.down()
+        try:
+            self._start()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    def down(self) -> None:
+        """Remove whatever is left of an estate of this name; idempotent."""
+        system.end_marked(f"{MARK}={self.name}", DOWN_TIMEOUT_S)
+        system.remove_tree(self.state)
+        with contextlib.suppress(OSError):
+            STATES.rmdir()
+
+    def address(self, name: str) -> str:
+        """Management address of a node."""
+        return f"198.19.0.{FIRST + self.names.index(name)}"
+
+    def data_address(self, name: str) -> str:
+        """Data address of a node."""
+        return f"198.18.0.{FIRST + self.names.index(name)}"
+
+    def inside(self, name: str) -> int:
+        """Process 1 of a node, as this machine numbers it."""
+        return system.only_child(self.pids[name])
+
+    def _start(self) -> None:
+        self.state.mkdir(parents=True)
+        client = self.state / "id_ed25519"
+        nodes.make_key(client, "gameday-bench")
+        known = [self._make_node(name, client) for name in self.names]
+        (self.state / "known_hosts").write_text("".join(known), encoding="ascii")
+        self.inventory.write_text(self._inventory(), encoding="utf-8")
+        for name in ("core", "ctl", "far"):
+            self.pids[name] = self._spawn(name, ["unshare", "--net", "sleep", "infinity"])
+        script = str(Path(__file__).with_name("node.sh"))
+        for name in self.names:
+            self.pids[name] = self._spawn(name, [
+                "unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork",
+                "--kill-child", "/bin/sh", script, str(self.state / name),
+            ])  # fmt: skip
+        for pid in self.pids.values():
+            system.wait_own_netns(pid)
+        self._wire()
+        self._wait_ready()
+
+    def _spawn(self, what: str, argv: list[str]) -> int:
+        with open(self.state / f"{what}.log", "ab") as log:
+            return subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                cwd="/", env={"PATH": system.PATH, MARK: self.name, "HOME": "/root"},
+            ).pid  # fmt: skip
+
+    def _make_node(self, name: str, client: Path) -> str:
+        """A node's directory; returns its line of known_hosts."""
+        home = self.state / name
+        for directory in ("etc/gameday-lab", "etc-work", "lib/sudo", "log", "home", "run/sshd"):
+            (home / directory).mkdir(parents=True)
+        files = access.identity_files(name)
+        key = "/etc/gameday-lab/ssh_host_ed25519_key"
+        files["gameday-lab/sshd_config"] = access.SSHD.format(key=key, pid="/run/sshd.pid")
+        nodes.write_files(home / "etc", files)
+        nodes.make_key(home / key[1:], name)
+        nodes.make_homes(home / "home", client)
+        lines = ["link set lo up", "link set data0 up", "link set mgmt0 up",
+                 f"addr add {self.data_address(name)}/24 broadcast {BROADCAST} dev data0",
+                 f"addr add {self.address(name)}/24 dev mgmt0"]  # fmt: skip
+        (home / "ip").write_text("\n".join(lines) + "\n", encoding="ascii")
+        public = (home / f"{key[1:]}.pub").read_text(encoding="ascii")
+        return f"{self.address(name)} {public}"
+
+    def _wire(self) -> None:
+        links = [(name, "data", f"d-{name}", "data0") for name in [*self.names, "far"]]
+        links += [(name, "mgmt", f"m-{name}", "mgmt0") for name in [*self.names, "ctl"]]
+        lines = [f"link add name {bridge} type bridge\nlink set {bridge} up"
+                 for bridge in ("data", "mgmt")]  # fmt: skip
+        for name, bridge, outer, inner in links:
+            lines += [f"link add {outer} type veth peer name {inner} netns {self.pids[name]}",
+                      f"link set {outer} master {bridge}", f"link set {outer} up"]  # fmt: skip
+        system.ip_batch(self.pids["core"], "\n".join(lines))
+        for name, device, address in (("ctl", "mgmt0", CONTROLLER), ("far", "data0", SENDER)):
+            system.ip_batch(self.pids[name], f"link set lo up\nlink set {device} up\n"
+                            f"addr add {address}/24 broadcast + dev {device}\n")  # fmt: skip
+
+    def _wait_ready(self) -> None:
+        """Wait for every node's sshd.
+
+        Raises:
+            CannotRun: naming a node whose sshd does not answer, with its log.
+        """
+        deadline = clock.mono_ns() + UP_TIMEOUT_S * clock.NS_PER_S
+        for name in self.names:
+            while not self._answers(name):
+                if clock.mono_ns() > deadline:
+                    log = (self.state / f"{name}.log").read_text(encoding="utf-8")[-300:]
+                    raise CannotRun(f"sshd of {name} does not answer: {log}")
+                clock.sleep_until_mono(clock.mono_ns() + 20 * clock.NS_PER_MS)
+
+    def _answers(self, name: str) -> bool:
+        argv = [sys.executable, "-c", ANSWERS, self.address(name)]
+        enter = ["nsenter", f"--net=/proc/{self.pids['ctl']}/ns/net"]
+        return system.run_ok([*enter, *argv]) == 0
+
+    def _inventory(self) -> str:
+        near: dict[str, Any] = {
+            name: {"ansible_host": self.address(name),
+                   "gameday_addresses": [self.data_address(name)]}
+            for name in self.names
+        }  # fmt: skip
+        far = {"sender": {"ansible_host": SENDER, "gameday_addresses": [SENDER],
+                       "gameday_vantage_only": True}}  # fmt: skip
+        data = {"all": {
+            "vars": {
+                "ansible_user": "gameday",
+                "ansible_ssh_private_key_file": f"{self.state}/id_ed25519",
+                "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.state}/known_hosts",
+                "ansible_python_interpreter": "/usr/bin/python3",
+                "gameday_known_hosts": f"{self.state}/known_hosts",
+                "gameday_management": [MANAGEMENT],
+            },
+            "children": {"sites": {"children": {"near": {"hosts": near}, "far": {"hosts": far}}}},
+        }}  # fmt: skip
+        return yaml.safe_dump(data, sort_keys=False)
+
+
+ANSWERS = """\
+import socket, sys
+sys.exit(socket.create_connection((sys.argv[1], 22), 1).recv(4) != b"SSH-")
+"""
+
+
+def forget_agent(estate: Estate, names: list[str]) -> None:
+    """Remove the agent from nodes, so that the next connection pushes it anew."""
+    for name in names:
+        for directory in ("lib/gameday", "home/gameday/.gameday"):
+            shutil.rmtree(estate.state / name / directory, ignore_errors=True)
+
+
+def udp_socket(pid: int) -> socket.socket:
+    """A UDP socket in the network namespace of a process."""
+    back = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        netns.enter(f"/proc/{pid}/ns/net")
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    finally:
+        netns.enter(f"/proc/self/fd/{back}")
+        os.close(back)
