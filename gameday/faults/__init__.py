@@ -8,12 +8,29 @@ from __future__ import annotations
 
 from typing import Dict
 
-from gameday.faults import excursion, mtu_blackhole, netem, noop, partition, saturate
+from gameday.faults import (
+    disk_delay,
+    disk_error,
+    disk_fill,
+    disk_readonly,
+    disk_throttle,
+    excursion,
+    mtu_blackhole,
+    netem,
+    noop,
+    partition,
+    saturate,
+)
 from gameday.faults.base import Fault
 
 TABLE: Dict[str, Fault] = {
     fault.kind: fault
     for fault in (
+        disk_delay.FAULT,
+        disk_error.FAULT,
+        disk_fill.FAULT,
+        disk_readonly.FAULT,
+        disk_throttle.FAULT,
         excursion.FAULT,
         mtu_blackhole.FAULT,
         netem.FAULT,

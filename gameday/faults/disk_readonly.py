@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``disk-readonly``: nothing can be written any more.
+
+Two means. ``remount`` makes a file system read-only (EROFS) for every mount of it; the kernel
+refuses that while a file is open for writing, and then nobody can do it without breaking the
+file system for good. ``device`` sets the read-only flag of a block device: programs that write
+to the device itself get EPERM, but a mounted file system goes on writing, so it is offered only
+for devices.
+
+This module travels to nodes: standard library only, Python 3.9 syntax.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
+
+from gameday.errors import NodeError
+from gameday.faults.base import Estate, Facts, ProcessKept, Selector
+from gameday.faults.disks import ABSOLUTE, on_each
+from gameday.faults.hosts import Host
+from gameday.record.types import Lease, Observation
+
+WRITERS_SHOWN = 5
+"""Enough to know what to do; a busy disk has hundreds."""
+
+
+@dataclass(frozen=True)
+class DiskReadonlyParams:
+    """Parameters of ``disk-readonly``.
+
+    Attributes:
+        nodes: those that get a lease.
+        path: a directory or file in the file system; for ``device`` a block device.
+        means: "remount" the file system, or set the read-only flag of a "device" that
+            programs write to without a file system.
+    """
+
+    nodes: Selector
+    path: str = field(metadata=ABSOLUTE)
+    means: Literal["remount", "device"] = "remount"
+
+
+class DiskReadonly(ProcessKept):
+    """A file system or a device that refuses writes."""
+
+    kind = "disk-readonly"
+    Params: type = DiskReadonlyParams
+    summary = "a file system or a block device refuses every write"
+
+    def spread(self, params: DiskReadonlyParams, estate: Estate) -> Dict[str, Dict[str, Any]]:
+        """The same path on every selected node."""
+        return on_each(params.nodes, {"path": params.path, "means": params.means}, estate)
+
+    def available(self, facts: Facts) -> Optional[str]:
+        """On every kernel; what the path is on is looked at when arming."""
+        return None
+
+    def claims(self, spec: Mapping[str, Any]) -> Tuple[str, ...]:
+        """Whether the path can be written."""
+        return (f"writability of {spec['path']}",)
+
+    def explain(self, lease: Lease) -> Tuple[List[str], List[str]]:
+        """The commands that do the same."""
+        path = lease.spec["path"]
+        if lease.spec["means"] == "device":
+            return [f"blockdev --setro {path}"], [f"blockdev --setrw {path}"]
+        mount = f"<mount of {path}>"
+        return [f"mount -o remount,ro {mount}"], [f"mount -o remount,rw {mount}"]
+
+    def before(self, lease: Lease, host: Host) -> Dict[str, Any]:
+        """The mount and its options, or the device.
+
+        Raises:
+            NodeError: where it is read-only already, gameday needs it, or the kernel would
+                refuse.
+        """
+        path = lease.spec["path"]
+        if lease.spec["means"] == "device":
+            return self._device_before(path, host)
+        if host.disks.is_block_device(path):
+            raise NodeError(f"{path} is a device and no file system: use means: device")
+        mount = host.disks.mount_of(path)
+        if mount.read_only:
+            raise NodeError(f"{mount.point}, which holds {path}, is read-only already")
+        if mount.point == "/":
+            raise NodeError(f"{path} is in the root file system, which the node needs")
+        _refuse_needed(mount.number, host)
+        writers = host.disks.writers(mount)
+        if writers:
+            more = (
+                f" and {len(writers) - WRITERS_SHOWN} more" if len(writers) > WRITERS_SHOWN else ""
+            )
+            raise NodeError(
+                f"{mount.point} cannot be made read-only while files there are open for writing: "
+                f"{', '.join(writers[:WRITERS_SHOWN])}{more}; stop them first, or use disk-error "
+                "with operations: writes on a device-mapper volume"
+            )
+        return {"point": mount.point, "number": mount.number, "options": list(mount.options),
+                "super_options": list(mount.super_options)}  # fmt: skip
+
+    def drive(
+        self, lease: Lease, before: Mapping[str, Any], host: Host, since_ns: int
+    ) -> Optional[int]:
+        """Make it read-only; the kernel keeps it so.
+
+        Raises:
+            NodeError: where a file is open for writing by now; asked again until it works.
+        """
+        if "device" in before:
+            if not host.disks.device_read_only(before["device"]):
+                host.disks.set_device_read_only(before["device"], True)
+            return None
+        mount = host.disks.mount_at(before["point"])
+        if mount is None or mount.number != before["number"]:
+            raise NodeError(f"what was mounted at {before['point']} is not there any more")
+        if not mount.read_only:
+            host.disks.set_mount_read_only(mount.point, True)
+        return None
+
+    def observe(self, lease: Lease, before: Mapping[str, Any], host: Host) -> Observation:
+        """Active while the kernel says read-only."""
+        if "device" in before:
+            there = host.disks.device_read_only(before["device"])
+            path = lease.spec["path"]
+            return _found(there, f"{path}: read-only, undo with `blockdev --setrw {path}`", ())
+        mount = host.disks.mount_at(before["point"])
+        if mount is None or mount.number != before["number"]:
+            return Observation("absent", (), {"read_only": 0}, ())
+        undo = f"{mount.point}: read-only, undo with `mount -o remount,rw {mount.point}`"
+        odd = _changed(before["options"], mount.options, mount.point)
+        odd += _changed(
+            before["super_options"], mount.super_options, f"{mount.point} (file system)"
+        )
+        return _found(mount.read_only, undo, odd)
+
+    def disarm(self, lease: Lease, before: Mapping[str, Any], host: Host) -> List[str]:
+        """Make it writable again; every other option stays as it is by now."""
+        if "device" in before:
+            if not host.disks.device_read_only(before["device"]):
+                return []
+            host.disks.set_device_read_only(before["device"], False)
+            return [f"{lease.spec['path']} can be written again"]
+        mount = host.disks.mount_at(before["point"])
+        if mount is None or mount.number != before["number"] or not mount.read_only:
+            return []
+        host.disks.set_mount_read_only(mount.point, False)
+        return [f"{mount.point} can be written again"]
+
+    def _device_before(self, path: str, host: Host) -> Dict[str, Any]:
+        if not host.disks.is_block_device(path):
+            raise NodeError(
+                f"{path} is in a file system, which goes on writing when its device is flagged "
+                "read-only: use means: remount, or disk-error with operations: writes"
+            )
+        number = host.disks.device_of(path)
+        if host.disks.device_read_only(number):
+            raise NodeError(f"{path} is read-only already")
+        _refuse_needed(number, host)
+        return {"device": number}
+
+
+def _refuse_needed(number: str, host: Host) -> None:
+    needed = host.disks.relied_on(number)
+    if needed:
+        raise NodeError(f"{', '.join(needed)} would become read-only; gameday and the node need it")
+
+
+def _found(there: bool, undo: str, foreign: Tuple[str, ...]) -> Observation:
+    left = (undo,) if there else ()
+    return Observation("active" if there else "absent", left, {"read_only": int(there)}, foreign)
+
+
+def _changed(was: List[str], now: Tuple[str, ...], what: str) -> Tuple[str, ...]:
+    odd = sorted((set(was) ^ set(now)) - {"ro", "rw"})
+    return (f"{what}: somebody else changed options {', '.join(odd)}",) if odd else ()
+
+
+FAULT = DiskReadonly()
