@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Dict
 
-from gameday.faults import excursion, mtu_blackhole, netem, noop, partition, saturate
+from gameday.faults import excursion, mtu_blackhole, netem, noop, partition, process, saturate
 from gameday.faults.base import Fault
 
 TABLE: Dict[str, Fault] = {
@@ -19,6 +19,7 @@ TABLE: Dict[str, Fault] = {
         netem.FAULT,
         noop.FAULT,
         partition.FAULT,
+        process.FAULT,
         saturate.FAULT,
     )
 }
