@@ -22,6 +22,7 @@ COMMANDS = {
     "verify": ("gameday.cli.report", "verify", "Check who signed a report and what."),
     "keygen": ("gameday.cli.report", "keygen", "Make a signing key, if you have none."),
     "schema": ("gameday.cli.plan", "schema", "Print the JSON Schema of experiments."),
+    "faults": ("gameday.cli.faults", "faults", "List what can be broken; check says where."),
     "lab": ("gameday.cli.lab", "lab", "A three-site estate on this machine."),
 }
 

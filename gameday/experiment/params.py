@@ -44,6 +44,11 @@ UNIT_WORDS: Mapping[str, str] = {
     "_s": "seconds",
     "_percent": "percent",
     "_ppm": "millionths",
+    "_us": "microseconds",
+    "_bytes": "bytes",
+    "_mib": "mebibytes",
+    "_kbit": "kilobits per second",
+    "_mbit": "megabits per second",
 }
 
 NAMES_SCHEMA = {
@@ -230,7 +235,8 @@ def attribute_texts(doc: str) -> dict[str, str]:
     """Per attribute, what a docstring's ``Attributes:`` section says of it."""
     _, _, section = doc.partition("Attributes:")
     found: dict[str, str] = {}
-    for part in re.split(r"(?:\n|\. )\s*(?=[a-z_]+(?:, [a-z_]+)*: )", section):
+    name = "[a-z_][a-z0-9_]*"
+    for part in re.split(rf"(?:\n|\. )\s*(?={name}(?:, {name})*: )", section):
         names, colon, text = part.strip().partition(": ")
         if colon:
             words = " ".join(text.split("\n\n")[0].split())

@@ -19,6 +19,7 @@ from gameday.faults import (
     netem,
     noop,
     partition,
+    process,
     saturate,
 )
 from gameday.faults.base import Fault
@@ -36,6 +37,7 @@ TABLE: Dict[str, Fault] = {
         netem.FAULT,
         noop.FAULT,
         partition.FAULT,
+        process.FAULT,
         saturate.FAULT,
     )
 }
