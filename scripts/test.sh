@@ -6,4 +6,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 .venv/bin/gameday lab check
 # The unit tests come first: they fail within seconds.
-exec .venv/bin/pytest tests/unit tests/lab "$@"
+exec .venv/bin/pytest tests/unit tests/uml tests/lab "$@"
