@@ -255,4 +255,8 @@ class Lab:
 
 
 def _port(number: int, bridge: str) -> list[str]:
-    return [f"link set r{number} master {bridge}", f"link set r{number} up"]
+    # Packets reach a router one by one, as on a wire. TCP on the nodes hands 64 KiB at a time to
+    # its link; user-mode-linux takes tap frames of one MTU and drops longer ones, which stalls
+    # every larger transfer, and netem elsewhere would delay or lose 64 KiB as one packet.
+    return [f"link set r{number} gso_max_segs 1",
+            f"link set r{number} master {bridge}", f"link set r{number} up"]  # fmt: skip

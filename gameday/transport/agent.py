@@ -124,7 +124,9 @@ class Agent:
         except (OSError, EOFError, ValueError, paramiko.SSHException) as error:
             self._drop()
             log.warning("node lost", node=self.node, call=name, error=str(error))
-            raise Unreachable(f"{self.node}: {name}: {error or type(error).__name__}") from error
+            raise Unreachable(
+                f"{self.node}: {name}: {str(error) or type(error).__name__}"
+            ) from error
         if answer.get("id") != self._next:
             self._drop()
             raise Unreachable(f"{self.node}: {name}: an answer to another question")

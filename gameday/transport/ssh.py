@@ -62,7 +62,9 @@ class Connection:
             out, err = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
             return channel.recv_exit_status(), out, err
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise Unreachable(f"{self.address.node}: {error or type(error).__name__}") from error
+            raise Unreachable(
+                f"{self.address.node}: {str(error) or type(error).__name__}"
+            ) from error
 
     def put(self, content: bytes, path: str) -> None:
         """Write a file below the user's home over SFTP, replacing it atomically.
@@ -108,7 +110,9 @@ class Connection:
             channel.exec_command(shlex.join(argv))
             return channel
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise Unreachable(f"{self.address.node}: {error or type(error).__name__}") from error
+            raise Unreachable(
+                f"{self.address.node}: {str(error) or type(error).__name__}"
+            ) from error
 
     def close(self) -> None:
         """Close the connection and all its channels."""

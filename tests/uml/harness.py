@@ -192,7 +192,7 @@ mount -t devpts devpts dev/pts
 mount -t tmpfs tmpfs dev/shm
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs tmpfs root
-mkdir run/old run/lock
+mkdir run/old
 pivot_root . run/old
 cd /
 rm -rf /lib/modules/$(uname -r)

@@ -99,7 +99,7 @@ def guarded(what: str, function: Callable[[str], str | None], name: str) -> str 
     try:
         return function(name)
     except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
-        return f"{what} {name}: {error or type(error).__name__}"
+        return f"{what} {name}: {str(error) or type(error).__name__}"
 
 
 def check(everything: bool) -> dict[str, Any]:

@@ -6,7 +6,9 @@ mount -t proc proc /proc
 # A sysfs shows the network namespace it is mounted in.
 mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup /sys/fs/cgroup
-mkdir -p /var/lib/gameday
+# Named network namespaces are in /run.
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/lock /var/lib/gameday
 mount -t tmpfs tmpfs /var/lib/gameday
 mount -t tmpfs tmpfs /var/tmp
 export TMPDIR=/var/tmp
