@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-.PHONY: help demo test bench lint setup lab-up lab-down
+.PHONY: help demo test bench guarantee lint setup lab-up lab-down
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -12,6 +12,9 @@ test: setup ## Every test; those of the lab need root
 
 bench: setup ## Measure speed on fifty small nodes, as root; writes docs/benchmarks.md
 	@.venv/bin/python -m tests.bench
+
+guarantee: setup ## Every kind of fault, everything that can die, as root; writes docs/guarantee.md
+	@.venv/bin/python -m tests.guarantee
 
 lint: setup ## ruff and mypy --strict
 	.venv/bin/ruff check .

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One cell of the matrix, inside a machine of its own kernel: arm, let something die, look.
+
+The agent is the real package, started as sshd would start it, over pipes; the node is this
+job's namespaces, with rules, sets and a queueing discipline of somebody else's in them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from gameday import clock
+from gameday.clock import NS_PER_S
+from tests.guarantee import looks
+from tests.guarantee.matrix import CASES, Case
+from tests.guarantee.node import Node, snapshot
+
+LEASE, SECOND = "1a2b3c4d", "2b3c4d5e"
+LEAD_S, WINDOW_S = 6, 4
+"""Arming takes up to 3 s on this machine; within 4 s every death fits with room on both sides."""
+
+AFTER_S = 2.6
+"""How long is looked after the end: longer than any case may be late."""
+
+
+def main(case: str, death: str, package: str) -> dict[str, Any]:
+    """Run a cell; its outcome as ``matrix.problems`` reads it."""
+    one = next(c for c in CASES if c.name == case)
+    node = Node(one, package)
+    try:
+        return Cell(one, death, node).run()
+    finally:
+        node.close()
+
+
+class Cell:
+    """One case, one death."""
+
+    def __init__(self, case: Case, death: str, node: Node) -> None:
+        self.case, self.death, self.node = case, death, node
+        self.agent = node.session()
+        self.second_ends = 0
+
+    def run(self) -> dict[str, Any]:
+        """Everything, in order."""
+        self.agent.call("audit")
+        before = snapshot()
+        watch = self.node.look()
+        time.sleep(0.6)
+        fire, expire = self._window()
+        refused = self._arm(fire, expire)
+        self._until(fire)
+        armed_for = expire - fire
+        if not refused:
+            self._in_window(fire, fire + armed_for // 3, expire)
+        end = max(expire, self.second_ends)
+        self._until(end + int(AFTER_S * NS_PER_S))
+        seen = watch.finish()
+        left = self._recover()
+        after = snapshot()
+        changed = [f"{name}: {_difference(before[name], after[name])}"
+                   for name in before if before[name] != after[name]]  # fmt: skip
+        return {**_judge(seen, fire, expire, end), "left": left, "changed": changed,
+                "refused": refused}  # fmt: skip
+
+    def _window(self) -> tuple[int, int]:
+        """(fire, expire) on the monotonic clock; the lease has them as whole wall seconds."""
+        wall = -(-(clock.wall_ns() + LEAD_S * NS_PER_S) // NS_PER_S) * NS_PER_S
+        fire = clock.mono_ns() + wall - clock.wall_ns()
+        self._fire_wall = wall
+        return fire, fire + WINDOW_S * NS_PER_S
+
+    def _lease(self, lease_id: str, fire_wall: int, for_s: int) -> dict[str, Any]:
+        return {"id": lease_id, "run": "guarantee", "node": "node", "fault": "f",
+                "kind": self.case.kind, "spec": self.case.spec, "fire_at_ns": fire_wall,
+                "expire_at_ns": fire_wall + for_s * NS_PER_S}  # fmt: skip
+
+    def _arm(self, fire: int, expire: int) -> str:
+        """Arm as the death wants it; why it was refused, or nothing."""
+        lease = self._lease(LEASE, self._fire_wall, WINDOW_S)
+        if self.death == "no space for the ledger":
+            self.node.fill_ledger()
+        helper = None
+        if self.death in ("crash after the receipt", "armed too late"):
+            helper = threading.Thread(target=self._at_receipt, args=(expire,))
+            helper.start()
+        refused = ""
+        try:
+            self.agent.call("arm", lease=lease)
+        except (RuntimeError, EOFError, OSError) as error:
+            refused = str(error) or type(error).__name__
+        if helper is not None:
+            helper.join()
+        if self.death == "no space for the ledger":
+            self.node.free_ledger()
+        if self.death == "controller killed while arming":
+            self.agent.hang_up()
+        if self.death == "path cut":
+            self.agent.freeze()
+        return refused
+
+    def _at_receipt(self, expire: int) -> None:
+        path = Path(f"/var/lib/gameday/ledger/{LEASE}.json")
+        deadline = clock.mono_ns() + LEAD_S * NS_PER_S
+        while not path.exists() and clock.mono_ns() < deadline:
+            time.sleep(0.0005)
+        if self.death == "crash after the receipt":
+            self.node.kill("serve")
+            return
+        stopped = self.node.signal("serve", signal.SIGSTOP)
+        self._until(expire + NS_PER_S // 2)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+    def _in_window(self, fire: int, at: int, expire: int) -> None:
+        """What dies in the window."""
+        self._until(at)
+        roles = {"agent killed": ("serve", "keep", "hold"), "reaper killed": ("reap",),
+                 "agent and reaper killed": ("serve", "keep", "hold", "reap")}  # fmt: skip
+        if self.death in ("controller killed", "reaper killed"):
+            self.agent.hang_up()
+        if self.death in roles:
+            self.node.kill(*roles[self.death])
+        step = {"clock one hour ahead": 3600, "clock one hour back": -3600}.get(self.death)
+        if step is not None:
+            time.clock_settime(time.CLOCK_REALTIME, time.time() + step)
+        if self.death == "second run":
+            self._second_run()
+
+    def _second_run(self) -> None:
+        """A careless one, which does not look first, as ``gameday run`` does."""
+        if not self.agent.call("audit")["left"]:
+            raise AssertionError("the node does not tell a second run of the first")
+        wall = -(-(clock.wall_ns() + 4 * NS_PER_S) // NS_PER_S) * NS_PER_S
+        try:
+            self.agent.call("arm", lease=self._lease(SECOND, wall, 2))
+        except RuntimeError as error:
+            sys.stderr.write(f"the second run was refused: {error}\n")
+            return
+        self.second_ends = clock.mono_ns() + wall + 2 * NS_PER_S - clock.wall_ns()
+
+    def _recover(self) -> list[str]:
+        """As ``gameday recover``: end what is open, look for anything that is left."""
+        self.agent.thaw()
+        if not self.agent.answers():
+            self.agent = self.node.session()
+        for lease in (LEASE, SECOND):
+            try:
+                self.agent.call("disarm", lease=lease)
+            except RuntimeError as error:
+                if "no lease" not in str(error):
+                    raise
+        return list(self.agent.call("audit")["left"])
+
+    def _until(self, mono: int) -> None:
+        clock.sleep_until_mono(mono)
+
+
+def _judge(
+    seen: list[looks.Look], fire: int, expire: int, end: int
+) -> dict[str, Any]:  # fmt: skip
+    """From looks to numbers: two effects in a row count, one may be a busy machine."""
+    sure = [a[0] for a, b in itertools.pairwise(seen) if a[1] and b[1]]
+    margin = 3 * NS_PER_S // 10
+    inside = [at for at in sure if fire + margin < at < expire - margin]
+    after = [at for at in sure if at > end]
+    early = [at for at in sure if at < fire - NS_PER_S // 20]
+    last = max((at for at in sure if at > fire), default=None)
+    return {
+        "hit": len(inside) >= 3,
+        "late_s": (max(after) - end) / NS_PER_S if after else None,
+        "early": len(early),
+        "ended_s": None if last is None else (last - end) / NS_PER_S,
+        "looks": len(seen),
+    }
+
+
+def _difference(was: str, now: str) -> str:
+    a, b = was.splitlines(), now.splitlines()
+    gone, new = [x for x in a if x not in b], [x for x in b if x not in a]
+    return f"gone {gone[:3]}, new {new[:3]}" if gone or new else "another order"
