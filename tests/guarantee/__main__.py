@@ -37,8 +37,7 @@ place, and one thing that dies. The effect is seen without gameday: by UDP echoe
 writes, by free space, by a process that stands still. What must hold:
 
 - no effect measurable later than {kernel:.0f} s after the lease's end where the kernel keeps the
-  window,
-  and {process:.0f} s where a process does; none before its start;
+  window, and {process:.0f} s where a process does; none before its start;
 - afterwards nothing is left, and rules, sets, qdiscs, filters, routes, mounts, volumes, io limits,
   files and units are what they were before, line by line.
 
