@@ -25,7 +25,7 @@ KEEP_FREE_MB_MAX = 10**9
 
 BOOKKEEPING_SHARE = 512
 """A file system writes down where a file's blocks are: 1/1024 of them on ext3, less elsewhere.
-The floor leaves room for twice that."""
+Twice that is left for it, so that neither level nor floor is overstepped."""
 
 IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs", "hugetlbfs")
 SHARED = (
@@ -173,13 +173,17 @@ def _floor(lease: Lease) -> int:
 def _goal(lease: Lease, space: Space, have: int) -> int:
     """Size of the file at which the level is reached, when it has ``have`` bytes now."""
     wanted = (space.used + space.available) * int(lease.spec["used_percent"]) // 100
-    return have + wanted - space.used
+    return have + _bare(wanted - space.used)
 
 
 def _most(lease: Lease, space: Space, have: int) -> int:
     """Size of the file at which the floor is reached."""
-    room = space.available - _floor(lease)
-    return have + room - max(room, 0) // BOOKKEEPING_SHARE
+    return have + _bare(space.available - _floor(lease))
+
+
+def _bare(room: int) -> int:
+    """How much a file may grow so that it and its bookkeeping take ``room`` bytes."""
+    return room - max(room, 0) // BOOKKEEPING_SHARE
 
 
 def _percent(space: Space) -> int:

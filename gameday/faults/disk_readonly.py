@@ -81,10 +81,10 @@ class DiskReadonly(ProcessKept):
         if host.disks.is_block_device(path):
             raise NodeError(f"{path} is a device and no file system: use means: device")
         mount = host.disks.mount_of(path)
-        if mount.read_only:
-            raise NodeError(f"{mount.point}, which holds {path}, is read-only already")
         if mount.point == "/":
             raise NodeError(f"{path} is in the root file system, which the node needs")
+        if mount.read_only:
+            raise NodeError(f"{mount.point}, which holds {path}, is read-only already")
         _refuse_needed(mount.number, host)
         writers = host.disks.writers(mount)
         if writers:

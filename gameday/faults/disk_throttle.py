@@ -149,7 +149,7 @@ class DiskThrottle(ProcessKept):
         foreign: List[str] = []
         counters: Dict[str, int] = {}
         present, expected = 0, 0
-        gone = not host.disks.group_identity(group)
+        same = host.disks.group_identity(group) == before["identity"]
         for device, was in before["was"].items():
             now = host.disks.io_limits(group, device)
             own = {name: was[name] for name, value in wanted.items() if now[name] == value}
@@ -158,7 +158,7 @@ class DiskThrottle(ProcessKept):
                 undo = host.disks.limits_command(group, device, own)
                 left.append(f"io limits of {group} on {device}: remove with `{undo}`")
             for name, value in now.items():
-                if not gone and value not in (was[name], wanted.get(name, was[name])):
+                if same and value not in (was[name], wanted.get(name, was[name])):
                     foreign.append(f"{group}: somebody else set {name} of {device} to {value}")
             for name, count in host.disks.io_counters(group, device).items():
                 counters[name] = counters.get(name, 0) + count

@@ -76,7 +76,7 @@ class SwappedTable(ProcessKept):
             )
         self.check(lease.spec, volume, host)
         return {"volume": volume.name, "table": list(volume.table),
-                "mounts_read_only": _read_only(path, host)}  # fmt: skip
+                "health": dict(host.disks.health(path))}  # fmt: skip
 
     def drive(
         self, lease: Lease, before: Mapping[str, Any], host: Host, since_ns: int
@@ -100,7 +100,7 @@ class SwappedTable(ProcessKept):
     def observe(self, lease: Lease, before: Mapping[str, Any], host: Host) -> Observation:
         """Active where the live table is ours; foreign where only a waiting one is."""
         volume = host.disks.volume(before["volume"])
-        foreign = _turned_read_only(lease.spec["path"], before, host)
+        foreign = _unwell(lease.spec["path"], before, host)
         if volume is None:
             return Observation("absent", (), {}, foreign)
         own = self._is_own(lease.spec, before, volume.table)
@@ -170,19 +170,19 @@ def _escaped(table: Sequence[str]) -> str:
     return "\\n".join(table)
 
 
-def _read_only(path: str, host: Host) -> bool:
-    return not host.disks.is_block_device(path) and host.disks.mount_of(path).read_only
-
-
-def _turned_read_only(path: str, before: Mapping[str, Any], host: Host) -> Tuple[str, ...]:
-    """A file system that meets errors may turn itself read-only: that outlives the fault."""
+def _unwell(path: str, before: Mapping[str, Any], host: Host) -> Tuple[str, ...]:
+    """A file system that met errors may refuse writes from then on: that outlives the fault."""
     try:
-        if before["mounts_read_only"] or not _read_only(path, host):
-            return ()
+        now = host.disks.health(path)
     except NodeError:
-        # Unmounted or removed meanwhile: nothing there can be read-only.
+        # Unmounted or removed meanwhile: there is nothing to refuse writes.
+        return ()
+    odd = [
+        f"{name} {count}" for name, count in now.items() if count > before["health"].get(name, 0)
+    ]
+    if not odd:
         return ()
     return (
-        f"{path}: its file system turned itself read-only; "
-        "check it (e2fsck, xfs_repair) and mount it again",
+        f"{path}: its file system met errors ({', '.join(odd)}) and may refuse writes until it "
+        "is unmounted, checked (e2fsck, xfs_repair) and mounted again",
     )

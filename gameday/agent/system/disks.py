@@ -38,6 +38,10 @@ class RealDisks:
         """See ``Mounts``."""
         return disks_mounts.writers(mount)
 
+    def health(self, path: str) -> Mapping[str, int]:
+        """See ``Mounts``."""
+        return disks_blocks.health(path)
+
     def space(self, path: str) -> Space:
         """See ``Mounts``."""
         return disks_mounts.space(path)

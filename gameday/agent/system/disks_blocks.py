@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -106,6 +107,25 @@ def counters(number: str) -> Mapping[str, int]:
 def parse_stat(fields: List[str]) -> Dict[str, int]:
     """Fields of a device's ``stat``: completed requests."""
     return {"reads": int(fields[0]), "writes": int(fields[4])}
+
+
+def health(path: str) -> Mapping[str, int]:
+    """See ``Mounts``. A file system that gave up may still call itself writable: ext4 counts."""
+    if is_block_device(path):
+        return {}
+    mount = disks_mounts.mount_of(path)
+    errors = 0
+    try:
+        os.statvfs(mount.point)
+        counted = Path("/sys/fs", mount.fs_type, name(mount.number), "errors_count")
+        errors = int(counted.read_text(encoding="ascii"))
+    except NodeError:
+        # On no block device: nothing counts there.
+        pass
+    except OSError as error:
+        # xfs answers so once it has shut itself down; others have no such file.
+        errors = int(error.errno == errno.EIO)
+    return {"errors": errors, "read_only": int(mount.read_only)}
 
 
 def relied_on(number: str) -> Tuple[str, ...]:

@@ -82,7 +82,10 @@ def io_group(unit: str, container: str, process: str, pid: int) -> str:
     elif container:
         group = _only(_named(tree, container_matcher(container)), f"container {container}", tree)
     elif process:
-        group = _only({_group_of(tree, one) for one in _pids(process)}, f"process {process}", tree)
+        pids = _pids(process)
+        if not pids:
+            raise NodeError(f"no process is named exactly {process}")
+        group = _only({_group_of(tree, one) for one in pids}, f"process {process}", tree)
     else:
         group = _group_of(tree, pid)
     _check_group(tree, group)

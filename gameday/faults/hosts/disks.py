@@ -80,6 +80,9 @@ class Mounts(Protocol):
     def writers(self, mount: Mount) -> Tuple[str, ...]:
         """Programs that have a file of this file system open for writing: "etcd (pid 12)"."""
 
+    def health(self, path: str) -> Mapping[str, int]:
+        """What only grows when a file system is in trouble: "errors", "read_only" (0 or 1)."""
+
     def space(self, path: str) -> Space:
         """How full the file system of ``path`` is."""
 

@@ -40,6 +40,7 @@ class FakeDisks:
         }
         self.needed: dict[str, tuple[str, ...]] = {"8:1": ("/",)}
         self.open_for_writing: tuple[str, ...] = ()
+        self.errors = {"errors": 0, "read_only": 0}
         self.step = 4 * GIB
 
     def state(self) -> object:
@@ -66,6 +67,9 @@ class FakeDisks:
 
     def writers(self, mount: Mount) -> tuple[str, ...]:
         return self.open_for_writing
+
+    def health(self, path: str) -> Mapping[str, int]:
+        return dict(self.errors)
 
     def space(self, path: str) -> Space:
         used = 2 * GIB + sum(self.files.values())
