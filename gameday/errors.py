@@ -109,6 +109,10 @@ class NotProvenClean(GamedayError):
 
     exit_code = EXIT_NOT_CLEAN
 
+    def __init__(self, message: str, hint: str = "", problems: Sequence[str] = ()) -> None:
+        super().__init__(message, hint)
+        self.problems = tuple(problems)
+
 
 def require(condition: object, message: str) -> None:
     """Check one of gameday's own rules; unlike ``assert`` it survives ``python -O``.

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -32,8 +31,6 @@ LEASES_MAX = 16
 
 DRIVE_RETRY_NS = 500 * clock.NS_PER_MS
 """Before a kind that failed to start its effect is asked again."""
-
-OWN_NAME = re.compile(r"gameday:([0-9a-f]{8})|GD-([0-9a-f]{8})-|^gd-([0-9a-f]{8})-")
 
 
 class Leases:
@@ -89,11 +86,10 @@ class Leases:
         for receipt in self.ledger.open_leases():
             state = self._observe(receipt).state
             left.append(f"ledger: lease {receipt.lease['id']} is open ({state})")
-        for family in (4, 6):
-            for table, lines in self.host.rules(family).items():
-                left += [f"IPv{family} {table}: {line}" for line in lines if OWN_NAME.search(line)]
-        left += [f"ipset {name}" for name in self.host.ipset_names() if OWN_NAME.search(name)]
-        left += systemd.leftovers()
+        # Imported here because keepers and reapers, which stay in memory, have no use for it.
+        from gameday.agent.tagged import tagged
+
+        left += [piece.line for piece in tagged(self.host, ())]
         return {"left": left}
 
     def drive(self, fault: Fault, lease: Lease, receipt: Receipt, since_ns: int) -> Optional[int]:

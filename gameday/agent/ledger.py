@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List
 
 from gameday.agent import vigil
-from gameday.errors import NodeError
+from gameday.errors import EvidenceError, NodeError
 from gameday.record.types import Receipt, from_json, to_json
 
 HOME = Path(vigil.HOME)
@@ -73,12 +73,29 @@ class Ledger:
                 return self._read(path)
         raise NodeError(f"no lease {lease_id} in this node's ledger")
 
-    def open_leases(self) -> List[Receipt]:
-        """Receipts of leases that were not read back absent yet."""
-        if not self.entries.is_dir():
-            return []
-        paths = sorted(p for p in self.entries.glob("*.json") if not p.name.endswith(".ended.json"))
-        return [self._read(path) for path in paths]
+    def open_leases(self, skip_damaged: bool = False) -> List[Receipt]:
+        """Receipts of leases that were not read back absent yet.
+
+        Raises:
+            NodeError: where one cannot be read, unless those are skipped.
+        """
+        skipped = self.damaged() if skip_damaged else []
+        return [self._read(path) for path in self._open_paths() if path not in skipped]
+
+    def damaged(self) -> List[Path]:
+        """Receipts of open leases that cannot be read."""
+        found = []
+        for path in self._open_paths():
+            try:
+                self._read(path)
+            except (NodeError, EvidenceError):
+                found.append(path)
+        return found
+
+    def set_aside(self, path: Path) -> None:
+        """Keep a damaged receipt for people; for gameday it is gone."""
+        os.replace(path, path.with_suffix(".damaged.txt"))
+        self._sync_directory()
 
     def is_open(self, lease_id: str) -> bool:
         """Whether the lease may still have something in place."""
@@ -112,6 +129,11 @@ class Ledger:
         if not run or "/" in run or run.startswith("."):
             raise NodeError(f"not a run's name: {run!r}")
         return self.home / "runs" / run
+
+    def _open_paths(self) -> List[Path]:
+        if not self.entries.is_dir():
+            return []
+        return sorted(p for p in self.entries.glob("*.json") if not p.name.endswith(".ended.json"))
 
     def _path(self, lease_id: str) -> Path:
         if len(lease_id) != 8 or set(lease_id) - set("0123456789abcdef"):

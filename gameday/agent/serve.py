@@ -34,6 +34,7 @@ class Server:
             "disarm": self.leases.disarm,
             "leases": self.list_leases,
             "audit": self.leases.audit,
+            "sweep": self.sweep,
             "probes_start": self.probes_start,
             "probes_stop": self.probes_stop,
             "forget": self.forget,
@@ -50,6 +51,12 @@ class Server:
             observation = self.leases.observe(str(receipt.lease["id"]))
             found.append({"receipt": to_json(receipt), "observation": observation})
         return {"leases": found}
+
+    def sweep(self, force: bool, look: bool) -> Dict[str, Any]:
+        """See ``gameday.agent.sweep``."""
+        from gameday.agent.sweep import sweep
+
+        return sweep(self.leases, force, look)
 
     def probes_start(self, run: str, probes: Any, lasts_ns: int) -> Dict[str, Any]:
         """Write the specification and start the probe loop as a process of its own."""

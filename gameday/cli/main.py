@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("gameday.cli.run", "run", "Run an experiment and write its signed report."),
     "status": ("gameday.cli.run", "status", "List runs, and which of them need a hand."),
     "recover": ("gameday.cli.run", "recover", "Finish what a dead controller left."),
+    "sweep": ("gameday.cli.sweep", "sweep", "Remove what any run left, without its record."),
     "measure": ("gameday.cli.report", "measure", "Judge a recorded run with today's code."),
     "report": ("gameday.cli.report", "report", "Check a run's report and summarise it."),
     "verify": ("gameday.cli.report", "verify", "Check who signed a report and what."),

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from gameday.plan import Inventory
 
 
-def chosen(inventory: Inventory, names: Sequence[str]) -> list[str]:
-    """The nodes named, or all that may get a fault.
+def chosen(inventory: Inventory, names: Sequence[str], vantages_too: bool = False) -> list[str]:
+    """The nodes named, or all that may get a fault; with ``vantages_too`` all of them.
 
     Raises:
         InvalidInput: where a name is not in the inventory.
@@ -26,7 +26,8 @@ def chosen(inventory: Inventory, names: Sequence[str]) -> list[str]:
         raise InvalidInput(
             f"{inventory.source} has no node {odd[0]}", nearest(odd[0], inventory.by_name)
         )
-    return sorted(set(names)) or [n.name for n in inventory.nodes if not n.vantage_only]
+    every = [one.name for one in inventory.nodes if vantages_too or not one.vantage_only]
+    return sorted(set(names)) or every
 
 
 def fleet_of(inventory: Inventory, nodes: Sequence[str]) -> Fleet:

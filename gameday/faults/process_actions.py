@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from gameday.clock import NS_PER_MS
 from gameday.errors import NodeError
 from gameday.faults.hosts.processes import Process, Processes
-from gameday.record.types import Lease, Observation
+from gameday.record.types import Lease, Observation, to_json
 
 PROCESSES_MAX = 512
 """Signals go out one by one: more are not one service, and would not stop at one moment."""
@@ -123,7 +123,7 @@ class Pause:
                 if host.frozen(freezer) != "thawed":
                     raise NodeError(f"{freezer} was frozen by somebody else meanwhile")
                 note["frozen"] = freezer
-                host.keep(lease.id, note)
+                _keep(lease, before, host, note)
             host.freeze(freezer, True)
             return None
         for _ in range(ROUNDS_MAX):
@@ -133,7 +133,7 @@ class Pause:
             own = {(pid, start) for pid, start in note["stopped"]}
             own |= {(one.pid, one.start) for one in fresh}
             note["stopped"] = sorted([pid, start] for pid, start in own)
-            host.keep(lease.id, note)
+            _keep(lease, before, host, note)
             for one in fresh:
                 host.signal(one.pid, one.start, "STOP")
             found = find(lease, before, host)
@@ -148,7 +148,9 @@ class Pause:
             state = host.frozen(note["frozen"])
             if state in ("frozen", "freezing"):
                 parts.append(state)
-                left.append(f"frozen cgroup: thaw it with `{_thaw(note['frozen'])}`")
+                left.append(
+                    f"frozen cgroup {note['frozen']}: thaw it with `{_thaw(note['frozen'])}`"
+                )
             else:
                 word = "thawed" if state == "thawed" else "removed"
                 changed.append(f"{note['frozen']} was {word} by somebody else")
@@ -199,7 +201,7 @@ class Kill:
         if self._again:
             found = find(lease, before, host)
             note["kills"] += len(found)
-            host.keep(lease.id, note)
+            _keep(lease, before, host, note)
             _kill(found, host)
             period = int(lease.spec["period_ms"]) * NS_PER_MS
             return (since_ns // period + 1) * period
@@ -210,10 +212,10 @@ class Kill:
             if not found:
                 raise NodeError("nothing to kill: no such process runs now")
             note.update(killed=[[one.pid, one.start] for one in found], kills=len(found))
-            host.keep(lease.id, note)
+            _keep(lease, before, host, note)
         for pid, start in note["killed"]:
             host.signal(pid, start, "KILL")
-        host.keep(lease.id, {**note, "over": True})
+        _keep(lease, before, host, {**note, "over": True})
         return None
 
     def observe(
@@ -252,7 +254,7 @@ class Switch:
         """Mask first: nobody can start it again between the two."""
         unit = lease.spec["what"]
         find(lease, before, host)
-        host.keep(lease.id, {"switched": True})
+        _keep(lease, before, host, {"switched": True})
         if self._mask and not _masked(unit, host):
             host.systemctl("mask", unit)
         host.systemctl("stop", unit)
@@ -296,6 +298,11 @@ ACTIONS: Mapping[str, Action] = {
     "pause": Pause(), "kill": Kill(again=False), "restart-loop": Kill(again=True),
     "stop": Switch(mask=False), "mask": Switch(mask=True),
 }  # fmt: skip
+
+
+def _keep(lease: Lease, before: Mapping[str, Any], host: Processes, note: Note) -> None:
+    # With lease and receipt in it, the note is enough to undo all of it if the ledger is lost.
+    host.keep(lease.id, {**note, "lease": to_json(lease), "before": dict(before)})
 
 
 def _thaw(path: str) -> str:

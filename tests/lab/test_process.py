@@ -9,14 +9,17 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from gameday.agent.system import processes_cgroup as cgroup
 from gameday.agent.system.processes import RealProcesses
 from gameday.clock import NS_PER_S, wall_ns
 from gameday.faults.process import FAULT
 from gameday.record.types import Lease
+from tests.lab.drill import ROOT, Drill, wait
 
 
 @pytest.fixture
@@ -70,3 +73,30 @@ def test_container_is_frozen_and_thawed(
     assert FAULT.disarm(one, before, host)  # type: ignore[arg-type]
     assert process.wait(timeout=5) == -15
     assert FAULT.observe(one, before, host).state == "absent"  # type: ignore[arg-type]
+
+
+def test_etcd_hangs_and_is_resumed_on_time_although_its_keepers_die(drill: Drill) -> None:
+    def shape(data: dict[str, Any]) -> None:
+        hung = yaml.safe_load((ROOT / "experiments" / "etcd-hangs.yaml").read_text())
+        data.clear()
+        data.update(hung)
+        data["faults"][0]["for_s"] = 8
+
+    process = drill.start(drill.experiment(shape))
+    drill.wait_step("faults")
+    _, expire = drill.window()
+    wait(lambda: state(drill) == "T", 10, lambda: f"etcd is {state(drill)}")
+    guards = "/var/lib/gameday/agent/.* (keep|reap|hold) "
+    killed = drill.lab.exec("lon-1", ["pkill", "-9", "-c", "-f", guards])
+    assert int(killed.stdout) == 2, "keeper and reaper; what is left is a plain sleep"
+    time.sleep(max(0.0, expire - 0.3 - wall_ns() / NS_PER_S))
+    assert state(drill) == "T"
+    time.sleep(max(0.0, expire + 2 - wall_ns() / NS_PER_S))
+    assert state(drill) in "SR", "two seconds after the lease's end"
+    process.wait(timeout=60)
+    assert drill.report()["clean"]["proven"] is True
+
+
+def state(drill: Drill) -> str:
+    """The letter of /proc/<pid>/stat of lon-1's etcd, by the node's own tools."""
+    return drill.lab.exec("lon-1", ["ps", "-C", "etcd", "-o", "stat="]).stdout.strip()[:1]

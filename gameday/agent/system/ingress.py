@@ -90,7 +90,7 @@ def undo(netlink: Rtnetlink, device: str, mirror: str, pref: int) -> bool:
             body = tc_body(index, 0, _hook(netlink, index), number << 16 | protocol)
             netlink.change(RTM_DELTFILTER, 0, body, f"filters of {device}")
             removed = True
-        if removed and not _all_filters(netlink, index) and _kind(netlink, index) == "ingress":
+        if removed and not all_filters(netlink, index) and _kind(netlink, index) == "ingress":
             body = tc_body(index, HOOK, INGRESS_PARENT)
             try:
                 netlink.change(RTM_DELQDISC, 0, body, f"ingress of {device}")
@@ -151,7 +151,8 @@ def _hook(netlink: Rtnetlink, index: int) -> int:
     return {"clsact": CLSACT_INGRESS, "ingress": HOOK}.get(_kind(netlink, index), 0)
 
 
-def _all_filters(netlink: Rtnetlink, index: int) -> List[Item]:
+def all_filters(netlink: Rtnetlink, index: int) -> List[Item]:
+    """Every ingress filter of a device, whoever made it."""
     parent = _hook(netlink, index)
     return netlink.dump(RTM_GETTFILTER, tc_body(index, 0, parent)) if parent else []
 
@@ -159,7 +160,7 @@ def _all_filters(netlink: Rtnetlink, index: int) -> List[Item]:
 def _filters(netlink: Rtnetlink, index: int, pref: int) -> List[Item]:
     """Our rules; the kernel also lists the hash table that holds them, without options."""
     mine = range(pref, pref + PREF_STEP)
-    found = [f for f in _all_filters(netlink, index) if f.info >> 16 in mine]
+    found = [f for f in all_filters(netlink, index) if f.info >> 16 in mine]
     return [f for f in found if f.handle & 0xFFF]
 
 

@@ -28,6 +28,9 @@ def names() -> Tuple[str, ...]:
         try:
             return tuple(sorted(m.get_attr("IPSET_ATTR_SETNAME") for m in sets.list()))
         except NetlinkError as error:
+            if error.code == errno.EINVAL:
+                # What netfilter says of a subsystem that this kernel has not got: no sets, then.
+                return ()
             raise _check(error) from error
 
 

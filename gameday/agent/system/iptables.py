@@ -41,7 +41,12 @@ class Iptables:
         return chosen if find(chosen) else f"{base}-{verb}"
 
     def saved(self, family: int, counters: bool = False) -> Dict[str, Tuple[str, ...]]:
-        """Chains and rules per table; packet counts in front of rules where asked for."""
+        """Chains and rules per table; packet counts in front of rules where asked for.
+
+        Empty where the node has no iptables: a lease cannot have left anything there.
+        """
+        if not self.backend:
+            return {}
         argv = [self.tool(family, "save"), *(["-c"] if counters else [])]
         return parse_save(run(argv))
 

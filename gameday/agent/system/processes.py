@@ -7,15 +7,18 @@ import errno
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from gameday import clock
 from gameday.agent.system import processes_cgroup as cgroup
 from gameday.agent.system import processes_units as units
 from gameday.agent.system.command import Check
+from gameday.agent.system.piece import Piece
 from gameday.errors import NodeError
 from gameday.faults.hosts.processes import Process, Unit
+from gameday.record.types import Lease, from_json
 
 HOME = Path("/var/lib/gameday")
 
@@ -169,8 +172,39 @@ class RealProcesses:
         note: Dict[str, Any] = data["note"]
         return note if data["boot_id"] == clock.boot_id() else None
 
+    def tagged(self, spared: Sequence[Lease]) -> Tuple[Piece, ...]:
+        """See ``Sweepable``: notes that say of something that it still has to be undone."""
+        # Imported here because the kind itself is built upon this module's interface.
+        from gameday.faults.process import FAULT
+
+        found: List[Piece] = []
+        host: Any = _Only(self)
+        for path in sorted(self._notes.glob("*.processes")):
+            note = self.kept(path.stem)
+            if note is None or path.stem in {one.id for one in spared}:
+                continue
+            lease, before = from_json(Lease, note["lease"]), note["before"]
+            observation = FAULT.observe(lease, before, host)
+            for left in observation.left:
+                what, _, hint = left.partition(": ")
+                undo = hint.split("`")[1] if "`" in hint else hint
+                remove = partial(FAULT.disarm, lease, before, host)
+                found.append(Piece(f"{what} (lease {lease.id})", undo, remove))
+        return tuple(found)
+
     def _path(self, lease_id: str) -> Path:
         return self._notes / f"{lease_id}.processes"
+
+
+class _Only:
+    """As much of a host as a kind needs that works on processes alone."""
+
+    def __init__(self, processes: RealProcesses) -> None:
+        self.processes = processes
+
+    def wall_ns(self) -> int:
+        """The node's wall clock."""
+        return clock.wall_ns()
 
 
 def _all() -> Iterator[Process]:

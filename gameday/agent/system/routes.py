@@ -14,6 +14,7 @@ RULE_PRIORITY = 90
 """Before the main table (32766) and before what CNIs and VPNs usually ask first (100 and up)."""
 
 FR_ACT_TO_TBL = 1
+RTN_BLACKHOLE = 6
 
 
 def _open() -> Any:
@@ -97,6 +98,22 @@ def blackholed(table: int) -> Tuple[str, ...]:
             found += _routes(netlink, table, family)
             found += ["rule" for _ in _rules(netlink, table, family)]
     return tuple(found)
+
+
+def own_tables(first: int, end: int) -> Tuple[int, ...]:
+    """Tables from ``first`` to ``end`` that our kind of rule leads to, and all of it nowhere."""
+    found = set()
+    with _open() as netlink:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for rule in netlink.get_rules(family=family):
+                table = rule.get_attr("FRA_TABLE") or 0
+                if rule.get_attr("FRA_PRIORITY") != RULE_PRIORITY or not first <= table < end:
+                    continue
+                routes = list(netlink.get_routes(table=table, family=family))
+                own = [r for r in routes if r.get_attr("RTA_TABLE") == table]
+                if all(route["type"] == RTN_BLACKHOLE for route in own):
+                    found.add(int(table))
+    return tuple(sorted(found))
 
 
 def _rules(netlink: Any, table: int, family: int) -> List[Any]:

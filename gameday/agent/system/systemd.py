@@ -55,7 +55,7 @@ def timer_is_armed(lease_id: str) -> bool:
 def disarm_timer(lease_id: str) -> None:
     """Stop the lease's timer, if there is one."""
     if timer_is_armed(lease_id):
-        run(["systemctl", "stop", f"{_unit(lease_id)}.timer"])
+        stop(f"{_unit(lease_id)}.timer")
 
 
 def install_boot_unit(argv: Sequence[str]) -> None:
@@ -70,23 +70,31 @@ def install_boot_unit(argv: Sequence[str]) -> None:
 
 def remove_boot_unit() -> None:
     """Remove the unit that ``install_boot_unit`` wrote; one made by somebody else stays."""
-    if BOOT_UNIT.exists() and BOOT_UNIT.read_text(encoding="utf-8").startswith(BOOT_MARK):
+    if has_boot_unit():
         for path in (BOOT_WANTED, BOOT_UNIT):
             path.unlink(missing_ok=True)
 
 
-def leftovers() -> List[str]:
-    """Units of ours that are there, with the command that removes each by hand."""
+def stop(unit: str) -> None:
+    """Stop a unit of ours.
+
+    Raises:
+        NodeError: where systemd refuses.
+    """
+    run(["systemctl", "stop", unit])
+
+
+def timers() -> List[str]:
+    """Timers of ours that are there."""
     if not running():
         return []
-    found = []
     names = run(["systemctl", "list-units", "--all", "--plain", "--no-legend", "gameday-*.timer"])
-    for line in names.splitlines():
-        unit = line.split()[0]
-        found.append(f"systemd {unit}: remove with `systemctl stop {unit}`")
-    if BOOT_UNIT.exists() and BOOT_UNIT.read_text(encoding="utf-8").startswith(BOOT_MARK):
-        found.append(f"{BOOT_UNIT}: remove with `rm {BOOT_WANTED} {BOOT_UNIT}`")
-    return found
+    return [line.split()[0] for line in names.splitlines() if line.strip()]
+
+
+def has_boot_unit() -> bool:
+    """Whether the unit that ``install_boot_unit`` wrote is there."""
+    return BOOT_UNIT.exists() and BOOT_UNIT.read_text(encoding="utf-8").startswith(BOOT_MARK)
 
 
 def _unit(lease_id: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gameday.agent.system import ingress, kernel_tries, leaves, roots, routes, sender
+from gameday.agent.system.piece import Piece
 from gameday.agent.system.rtnetlink import (
     NLM_F_CREATE,
     NLM_F_EXCL,
@@ -26,6 +27,7 @@ from gameday.agent.system.rtnetlink import (
 )
 from gameday.errors import NodeError
 from gameday.faults.hosts.traffic import FIRST_BAND, LAST_BAND, ROOT_MAJOR, Slot
+from gameday.record.types import Lease
 
 CHECKS = kernel_tries.CHECKS
 
@@ -175,6 +177,13 @@ class RealTraffic:
     def end_udp(self, lease_id: str) -> bool:
         """See ``Traffic``."""
         return sender.end(lease_id)
+
+    def tagged(self, spared: Sequence[Lease]) -> Tuple[Piece, ...]:
+        """See ``Sweepable``."""
+        # Imported here because only a sweep and the proof of a clean node need it.
+        from gameday.agent.system import traffic_tagged
+
+        return traffic_tagged.tagged(self, spared)
 
     def _qdiscs(self, device: str) -> List[Item]:
         index = _index(device)
