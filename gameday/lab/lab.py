@@ -143,16 +143,6 @@ class Lab:
             ctl,
             f"link set lo up\nlink set mgmt0 up\naddr add {t.CONTROLLER}/24 dev mgmt0\n",
         )
-        if not netem:
-            self._no_offload(core, [f"r{number}" for number in range(len(ports))])
-            self._no_offload(ctl, ["mgmt0"])
-            for pid in pids.values():
-                self._no_offload(pid, ["wan0", "mgmt0"])
-
-    def _no_offload(self, pid: int, links: list[str]) -> None:
-        """Keep packets small on links that lead to user-mode-linux; see files/offload.py."""
-        enter = ["nsenter", f"--net=/proc/{pid}/ns/net"]
-        system.run([*enter, "/usr/bin/python3", str(nodes.FILES / "offload.py"), *links])
 
     def _spawn(self, what: str, argv: Sequence[str]) -> int:
         """Start a process of the lab, detached; returns its id on this machine."""

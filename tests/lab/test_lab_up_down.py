@@ -67,13 +67,15 @@ def traces(lab: Lab) -> list[str]:
     return found
 
 
-def ssh(lab: Lab, user: str, address: str, *command: str) -> subprocess.CompletedProcess[str]:
+def ssh(
+    lab: Lab, user: str, address: str, *command: str, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["nsenter", f"--net={lab.state}/ctl.netns", "ssh", "-F", "none", "-o", "BatchMode=yes",
          "-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={lab.state}/known_hosts",
          "-o", "IdentitiesOnly=yes", "-i", f"{lab.state}/id_ed25519", f"{user}@{address}",
          *command],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=30, check=False, input=stdin,
     )  # fmt: skip
 
 
@@ -137,6 +139,14 @@ def test_a_node_is_reached_by_ssh_under_its_own_host_key_and_sudo_works(
 def test_a_router_is_reached_by_ssh_and_shapes_its_links(lab: Lab, site: t.Site) -> None:
     done = ssh(lab, "gameday", t.router_management(site), "sudo -n tc qdisc show")
     assert done.stdout.count("netem") == len(t.SITES) - 1, done.stdout + done.stderr
+
+
+def test_bulk_data_reaches_a_router(lab: Lab) -> None:
+    """More than the sockets' buffers take; without care at its port this stalls for ever."""
+    size = 4 << 20
+    address = t.router_management(t.SITES[0])
+    done = ssh(lab, "gameday", address, "wc -c", stdin="x" * size)
+    assert done.stdout.strip() == str(size), done.stderr
 
 
 def test_sudo_asks_ops_for_a_password(lab: Lab) -> None:
