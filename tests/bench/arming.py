@@ -98,13 +98,13 @@ def _ansible(estate: Estate, count: int, module: str, fresh: bool) -> float:
     program = Path(sys.executable).with_name("ansible")
     argv = [str(program), "-i", str(estate.inventory), f"near[0:{count - 1}]",
             "-f", str(FORKS), "-m", module, "-a", COMMAND]  # fmt: skip
-    control = estate.state / "cp"
     environment = {
         "PATH": system.PATH, "HOME": str(estate.state), "LC_ALL": "C.UTF-8",
-        "ANSIBLE_HOME": str(estate.state / "ansible"), "ANSIBLE_SSH_CONTROL_PATH_DIR": str(control),
+        "ANSIBLE_HOME": str(estate.state / "ansible"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(estate.control),
     }  # fmt: skip
     if fresh:
-        _end_connections(control)
+        estate.end_connections()
     begin = clock.mono_ns()
     done = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False,
                           stdin=subprocess.DEVNULL, timeout=ANSIBLE_TIMEOUT_S)  # fmt: skip
@@ -112,10 +112,3 @@ def _ansible(estate: Estate, count: int, module: str, fresh: bool) -> float:
     if done.returncode != 0 or done.stdout.count("rc=0") != count:
         raise CannotRun(f"ansible -m {module} failed: {done.stdout[-300:]}{done.stderr[-300:]}")
     return took / NS_PER_S
-
-
-def _end_connections(control: Path) -> None:
-    """End the masters that Ansible's ControlPersist left behind."""
-    if control.is_dir():
-        for path in control.iterdir():
-            system.run_ok(["ssh", "-O", "exit", "-o", f"ControlPath={path}", "any"])
