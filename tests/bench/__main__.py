@@ -26,7 +26,7 @@ from tests.bench import arming, changes, footprint, page
 from tests.bench.estate import Estate
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
-PLAN = ((5, 8, 3), (10, 3, 2), (20, 3, 2), (50, 5, 3))
+PLAN = ((5, 6, 2), (10, 2, 1), (20, 2, 1), (50, 4, 2))
 """Nodes, cuts, and after how many of them Ansible runs."""
 
 QUICK = ((2, 1, 1), (5, 1, 1))

@@ -41,6 +41,7 @@ class Estate:
 
     Attributes:
         names: of the nodes. inventory: path of the YAML file.
+        control: directory for the sockets of Ansible's SSH masters.
         pids: process by name, "core" (bridges), "ctl" (controller), "far" (sender), nodes.
     """
 
@@ -48,6 +49,7 @@ class Estate:
         self.name, self.state = name, STATES / name
         self.names = [f"b{number:02}" for number in range(1, count + 1)]
         self.inventory = self.state / "inventory.yaml"
+        self.control = self.state / "cp"
         self.pids: dict[str, int] = {}
 
     def __enter__(self) -> Estate:
@@ -64,10 +66,20 @@ class Estate:
 
     def down(self) -> None:
         """Remove whatever is left of an estate of this name; idempotent."""
+        self.end_connections()
         system.end_marked(f"{MARK}={self.name}", DOWN_TIMEOUT_S)
         system.remove_tree(self.state)
         with contextlib.suppress(OSError):
             STATES.rmdir()
+
+    def end_connections(self) -> None:
+        """End the masters that Ansible's ControlPersist leaves behind.
+
+        They write over their own environment, so no mark would find them.
+        """
+        if self.control.is_dir():
+            for path in self.control.iterdir():
+                system.run_ok(["ssh", "-O", "exit", "-o", f"ControlPath={path}", "any"])
 
     def address(self, name: str) -> str:
         """Management address of a node."""

@@ -13,7 +13,7 @@ from tests.bench.arming import COMMAND, FORKS, Size
 from tests.bench.changes import CHANGES_PER_S, CORE_SHARE_MAX, Changes
 from tests.bench.footprint import Footprint
 from tests.bench.session import quantile
-from tests.bench.skew import PERIOD_NS
+from tests.bench.skew import BLUR_NS_MAX, PERIOD_NS, Seen
 
 TEMPLATE = Path(__file__).with_name("page.md")
 
@@ -43,6 +43,7 @@ def render(found: Measured) -> str:
         minutes=found.minutes,
         facts="\n".join(f"| {name} | {value} |" for name, value in found.facts),
         period_us=PERIOD_NS // 1000, skew_max=SKEW_MS_MAX,
+        blur_ms=BLUR_NS_MAX // NS_PER_MS,
         skew_rows="\n".join(_skew_row(size) for size in found.sizes),
         forks=FORKS, command=COMMAND, ratio=RATIO_MAX,
         arm_rows="\n".join(_arm_row(size) for size in found.sizes),
@@ -59,16 +60,21 @@ def render(found: Measured) -> str:
 def _skew_row(size: Size) -> str:
     begin, end, after, back = [], [], [], []
     for seen, fire, expire in zip(size.seen, size.fire_ns, size.expire_ns, strict=True):
-        first, first_back = min(x.last_ns for x in seen), min(x.back_ns for x in seen)
-        begin += [(x.last_ns - first) / NS_PER_MS for x in seen]
-        end += [(x.back_ns - first_back) / NS_PER_MS for x in seen]
+        begin += onsets(seen)
+        end += [(x.back_ns - min(y.still_ns for y in seen)) / NS_PER_MS for x in seen]
         after += [(x.last_ns - fire) / NS_PER_MS for x in seen]
         back += [(x.back_ns - expire) / NS_PER_MS for x in seen]
     inside = sum(x.inside for seen in size.seen for x in seen)
     lost = sum(x.lost for seen in size.seen for x in seen)
     through = f"{inside}" + (f" ({lost} lost outside)" if lost else "")
-    return (f"| {size.nodes} | {len(size.seen)} | {_skews(begin)} ms | {_skews(end)} ms "
+    cuts = f"{len(size.seen)}" + (f" ({size.blurred} repeated)" if size.blurred else "")
+    return (f"| {size.nodes} | {cuts} | {_skews(begin)} ms | {_skews(end)} ms "
             f"| {_range(after)} ms | {_range(back)} ms | {through} |")  # fmt: skip
+
+
+def onsets(seen: Sequence[Seen]) -> list[float]:
+    """How much later than the first of all nodes each was cut, at most; in milliseconds."""
+    return [(x.cut_ns - min(y.last_ns for y in seen)) / NS_PER_MS for x in seen]
 
 
 def _skews(values: Sequence[float]) -> str:
@@ -118,8 +124,7 @@ def missed(measured: Measured) -> list[str]:
     footprint, changes = measured.footprint, measured.changes
     found = []
     for size in measured.sizes:
-        skews = [(x.last_ns - min(y.last_ns for y in seen)) / NS_PER_MS
-                 for seen in size.seen for x in seen]  # fmt: skip
+        skews = [skew for seen in size.seen for skew in onsets(seen)]
         if quantile(skews, 0.99) >= SKEW_MS_MAX:
             found.append(f"onset skew at {size.nodes} nodes: {quantile(skews, 0.99):.1f} ms")
         ratio = median(size.arm_s) / median(size.command_s)

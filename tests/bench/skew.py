@@ -8,6 +8,7 @@ measurement runs on the nodes meanwhile.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import threading
@@ -21,6 +22,9 @@ from tests.bench.session import Armed
 
 PORT = 9
 PERIOD_NS = 500_000
+BLUR_NS_MAX = 2 * NS_PER_MS
+"""Between two packets around a cut: a sender that was held up for longer blurs what is measured."""
+
 BUFFER_BYTES = 16 << 20
 AROUND_NS = 400 * NS_PER_MS
 """Packets are sent this long before the window and after it."""
@@ -38,16 +42,25 @@ class Seen:
     """One node's packets around one window; wall clock in nanoseconds.
 
     Attributes:
-        last_ns: the last packet before the cut. back_ns: the first one after it.
+        last_ns, cut_ns: the last packet before the cut was received, and the first one that is
+            missing was sent; the cut began in between.
+        still_ns, back_ns: the last one that is missing, and the first one after it; so did its end.
         inside: packets that came through well inside the window.
         lost: packets missing before the cut and after its end: the measurement's own fault.
     """
 
     node: str
     last_ns: int
+    cut_ns: int
+    still_ns: int
     back_ns: int
     inside: int
     lost: int
+
+    @property
+    def blurred(self) -> bool:
+        """Whether the sender was held up at either end, so that packets cannot tell."""
+        return max(self.cut_ns - self.last_ns, self.back_ns - self.still_ns) > BLUR_NS_MAX
 
 
 class Watch:
@@ -79,6 +92,8 @@ class Watch:
 
     def _send(self, armed: Armed, sent: list[int]) -> None:
         """Broadcast once per period; ``sent`` gets the wall clock of every packet."""
+        # This thread only: nodes that are busy at the same moment must not hold it up.
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         due = armed.fire_ns - AROUND_NS
         while due < armed.expire_ns + AROUND_NS:
             left = due - clock.wall_ns()
@@ -116,4 +131,6 @@ def _seen(name: str, got: dict[int, int], sent: list[int], armed: Armed) -> Seen
     inside = sum(1 for at in got.values()
                  if armed.fire_ns + LATE_NS_MAX < at < armed.expire_ns)  # fmt: skip
     expected = last + 1 + len(sent) - back
-    return Seen(name, got[last], got[back], inside, expected - len(got))
+    return Seen(
+        name, got[last], sent[last + 1], sent[back - 1], got[back], inside, expected - len(got)
+    )
