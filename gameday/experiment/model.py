@@ -136,6 +136,28 @@ class AbortCondition(Strict):
     )
 
 
+class Bounds(Strict):
+    """How much may be broken at most; can only lower gameday's own bounds."""
+
+    longest_s: Annotated[int, Field(ge=1, le=limits.FAULT_S_MAX)] | None = Field(
+        default=None, description="no fault lasts longer, in seconds"
+    )
+    site_percent: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, description="largest share of a site's nodes that hold leases at a time"
+    )
+    leases: Annotated[int, Field(ge=1, le=limits.NAMES_MAX)] | None = Field(
+        default=None, description="most leases at a time, in the whole estate"
+    )
+    keep_free_mb: Annotated[int, Field(ge=1, le=limits.COUNT_MAX)] | None = Field(
+        default=None, description="what a full disk must leave free, in MiB"
+    )
+
+    def given(self) -> dict[str, int]:
+        """Those that were given."""
+        pairs = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: value for name, value in pairs if value is not None}
+
+
 class Experiment(Strict):
     """A chaos game-day experiment: what is broken, what is watched, what must hold."""
 
@@ -158,6 +180,11 @@ class Experiment(Strict):
     )
     abort: tuple[AbortCondition, ...] = Field(
         default=(), max_length=limits.ITEMS_MAX, description="when every fault is ended early"
+    )
+    bounds: Bounds | None = Field(
+        alias="limits",
+        default=None,
+        description="lowers how much may be broken at most in this experiment",
     )
     accept_quorum_loss: tuple[Slug, ...] = Field(
         default=(),

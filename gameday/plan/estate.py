@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ class Inventory:
         management_cidrs: networks that no fault may touch.
         known_hosts: path of the OpenSSH file with the nodes' host keys.
         controller: the controller's own addresses, where the inventory tells.
+        limits: bounds that it lowers; see ``gameday.plan.bounds``.
         controller_netns: path of the network namespace to reach nodes from, or None.
     """
 
@@ -88,6 +89,7 @@ class Inventory:
     controller: tuple[str, ...]
     controller_netns: str | None
     raft_groups: tuple[RaftGroup, ...]
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
@@ -166,6 +168,7 @@ class Inventory:
             "controller": list(self.controller),
             "controller_netns": self.controller_netns,
             "raft_groups": {group.name: _lists(asdict(group)) for group in self.raft_groups},
+            "limits": dict(self.limits),
         }
 
 
@@ -179,6 +182,7 @@ def inventory_from_json(data: Mapping[str, Any]) -> Inventory:
         controller=tuple(data["controller"]),
         controller_netns=data["controller_netns"],
         raft_groups=tuple(RaftGroup(**_tuples(g)) for g in data["raft_groups"].values()),
+        limits=data.get("limits", {}),
     )
 
 

@@ -17,6 +17,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from gameday.experiment.messages import say
+from gameday.experiment.model import Bounds
 from gameday.experiment.params import Strict
 from gameday.experiment.problems import Problem, Problems, nearest
 from gameday.plan.ansible_source import RawHost, RawInventory, read_with_ansible
@@ -33,7 +34,7 @@ HOST_VARIABLES = (
 )  # fmt: skip
 ESTATE_VARIABLES = (
     "gameday_known_hosts", "gameday_management", "gameday_controller",
-    "gameday_controller_netns", "gameday_raft_groups",
+    "gameday_controller_netns", "gameday_raft_groups", "gameday_limits",
 )  # fmt: skip
 
 
@@ -99,10 +100,11 @@ class _Reader:
             self._problem("all", "gameday_known_hosts", "is missing", todo)
         controller = self._networks("gameday_controller", estate["gameday_controller"], True)
         groups = self._raft_groups(estate["gameday_raft_groups"], nodes)
+        bounds = self._bounds(estate["gameday_limits"])
         self._problems.raise_if_any()
         return Inventory(
             str(self._path), nodes, management, str(known_hosts), controller,
-            self._file(estate["gameday_controller_netns"]), groups,
+            self._file(estate["gameday_controller_netns"]), groups, bounds,
         )  # fmt: skip
 
     def _problem(self, owner: str, variable: str, what: str, todo: str) -> None:
@@ -255,6 +257,19 @@ class _Reader:
         if not value:
             return None
         return str(self._base / Path(str(value)).expanduser())
+
+    def _bounds(self, value: Any) -> Mapping[str, int]:
+        name = "gameday_limits"
+        if value is None:
+            return {}
+        try:
+            return Bounds.model_validate_json(json.dumps(value)).given()
+        except ValidationError as error:
+            for wrong in error.errors(include_url=False):
+                what, todo = say(wrong, tuple(wrong["loc"]), Bounds)
+                field = ".".join(str(part) for part in wrong["loc"])
+                self._problem("all", name, f"{field} {what}".strip(), todo)
+            return {}
 
     def _raft_groups(self, value: Any, nodes: tuple[Node, ...]) -> tuple[RaftGroup, ...]:
         name = "gameday_raft_groups"

@@ -10,6 +10,7 @@ from gameday.errors import Refused
 from gameday.experiment.load import Loaded
 from gameday.experiment.problems import Problems
 from gameday.experiment.tables import Tables, all_tables
+from gameday.plan.bounds import effective, violations
 from gameday.plan.estate import Inventory
 from gameday.plan.leases import Aim, Aimed
 from gameday.plan.model import SCHEMA, Plan, PlannedNode, Timeline
@@ -56,6 +57,9 @@ def make_plan(
     ]
     aim.mistakes.raise_if_any()
     aim.check_claims(aimed)
+    bounds = effective(inventory.limits, experiment.bounds)
+    for index, what, todo in violations(aimed, inventory, bounds):
+        add(aim.refusals, positions, ("faults", index), what, todo)
     outlooks = [outlook(group, aimed) for group in inventory.raft_groups]
     _refuse_quorum_loss(loaded, outlooks, aim.refusals)
     _refuse_if_any(aim.refusals)

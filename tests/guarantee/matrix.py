@@ -90,6 +90,19 @@ DEATHS = {
 """Death to what happens; a node's reboot is in ``reboot.py``."""
 
 
+VARIANT_DEATHS = ("nothing dies", "agent and reaper killed", "crash after the receipt",
+                  "clock one hour back")  # fmt: skip
+"""What a variant of a kind meets: its own way to begin, to end and to be half done."""
+
+
+def cells() -> list[tuple[Case, str]]:
+    """All of the matrix; every death of all kinds before the next death."""
+    return [
+        (case, death) for death in DEATHS for case in CASES
+        if "," not in case.name or death in VARIANT_DEATHS
+    ]  # fmt: skip
+
+
 def kept(case: Case) -> str:
     """Who keeps the case's window."""
     from gameday.faults import TABLE

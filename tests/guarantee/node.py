@@ -131,6 +131,7 @@ class Node:
 
     def fill_ledger(self) -> None:
         """No byte is left where the ledger is."""
+        os.makedirs("/var/lib/gameday/ledger", mode=0o700, exist_ok=True)
         run("mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", "/var/lib/gameday/ledger")
         Path("/var/lib/gameday/ledger/full").write_bytes(b"x" * 4096)
 
