@@ -52,8 +52,8 @@ writes, by free space, by a process that stands still. What must hold:
   files and units are what they were before, line by line.
 
 A cell shows when the effect was last seen, in seconds relative to the lease's end (negative: just
-before it, as it should be); *refused* where nothing was armed; *never* where it did not begin; *none* for noop. Variants of a kind
-that are kept by the same means are run against the deaths that differ (*as above* elsewhere).
+before it, as it should be); *refused* where nothing was armed; *never* where it did not begin;
+*none* for noop. Variants of a kind meet the deaths that differ for them (*as above* elsewhere).
 
 """
 
