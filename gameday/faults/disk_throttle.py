@@ -32,7 +32,7 @@ LOOK_NS = NS_PER_S
 """How often the group is looked for: a service that is restarted gets a new one."""
 
 LIMITS = ("read_bps", "write_bps", "read_iops", "write_iops")
-WHO = ("unit", "container", "process", "pid")
+WHO = ("unit", "container", "name", "pid")
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class DiskThrottleParams:
     Attributes:
         nodes: those that get a lease.
         path: a directory or file on the disk, or the device itself.
-        unit: systemd unit that is limited, with its suffix: "etcd.service".
+        unit: systemd unit that is limited: "etcd" or "etcd.service".
         container: first eight or more digits of the id of the container that is limited.
-        process: exact name of the process that is limited, with its whole control group.
+        name: exact name of the process that is limited, with its whole control group.
         pid: the process that is limited, with its whole control group.
         read_bps: bytes per second; 0 leaves reads unlimited. At least 16384.
         write_bps: the same for writes.
@@ -58,7 +58,7 @@ class DiskThrottleParams:
     path: str = field(metadata=ABSOLUTE)
     unit: str = ""
     container: str = field(default="", metadata={"pattern": r"^([0-9a-f]{8,64})?$"})
-    process: str = ""
+    name: str = ""
     pid: int = field(default=0, metadata={"ge": 0, "le": 1 << 22})
     read_bps: int = field(default=0, metadata={"ge": 0, "le": BPS_MAX})
     write_bps: int = field(default=0, metadata={"ge": 0, "le": BPS_MAX})
@@ -81,7 +81,7 @@ class DiskThrottle(ProcessKept):
             InvalidInput: where who is limited is not said exactly once, no limit is given or
                 one is too small, or no node can be armed.
         """
-        who = {name: getattr(params, name) for name in WHO}
+        who = {one: getattr(params, one) for one in WHO}
         if sum(1 for value in who.values() if value) != 1:
             raise InvalidInput(f"give exactly one of {', '.join(WHO)}")
         limits = {name: getattr(params, name) for name in LIMITS if getattr(params, name)}

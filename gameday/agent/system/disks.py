@@ -110,9 +110,9 @@ class RealDisks:
         """See ``Volumes``."""
         disks_volumes.resume(name)
 
-    def io_group(self, unit: str, container: str, process: str, pid: int) -> str:
+    def io_group(self, unit: str, container: str, name: str, pid: int) -> str:
         """See ``Groups``."""
-        return disks_groups.io_group(unit, container, process, pid)
+        return disks_groups.io_group(unit, container, name, pid)
 
     def group_identity(self, group: str) -> int:
         """See ``Groups``."""

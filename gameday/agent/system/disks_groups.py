@@ -74,18 +74,19 @@ def check() -> None:
         raise NodeError("the kernel lacks blkio.throttle (CONFIG_BLK_DEV_THROTTLING)")
 
 
-def io_group(unit: str, container: str, process: str, pid: int) -> str:
+def io_group(unit: str, container: str, name: str, pid: int) -> str:
     """See ``Groups``."""
     tree = hierarchy()
     if unit:
-        group = _only(_named(tree, lambda name: name == unit), f"the unit {unit}", tree)
+        names = (unit, f"{unit}.service")
+        group = _only(_named(tree, lambda found: found in names), f"the unit {unit}", tree)
     elif container:
         group = _only(_named(tree, container_matcher(container)), f"container {container}", tree)
-    elif process:
-        pids = _pids(process)
+    elif name:
+        pids = _pids(name)
         if not pids:
-            raise NodeError(f"no process is named exactly {process}")
-        group = _only({_group_of(tree, one) for one in pids}, f"process {process}", tree)
+            raise NodeError(f"no process is named exactly {name}")
+        group = _only({_group_of(tree, one) for one in pids}, f"process {name}", tree)
     else:
         group = _group_of(tree, pid)
     _check_group(tree, group)

@@ -149,7 +149,7 @@ class Volumes(Protocol):
 class Groups(Protocol):
     """io limits of control groups."""
 
-    def io_group(self, unit: str, container: str, process: str, pid: int) -> str:
+    def io_group(self, unit: str, container: str, name: str, pid: int) -> str:
         """Directory of the one control group meant; exactly one argument is given.
 
         Raises NodeError where none or several are meant, where it is everybody's, where

@@ -18,7 +18,7 @@ TOP = f"{CGROUP}/gdtest.slice"
 GROUP = f"{TOP}/db.service"
 CONTAINER = f"{TOP}/docker-{'0123456789abcdef' * 4}.scope"
 
-NOBODY = {"unit": "", "container": "", "process": "", "pid": 0}
+NOBODY = {"unit": "", "container": "", "name": "", "pid": 0}
 SPEC = {"path": kit.DATA, "layer": "volume", "limits": {"write_iops": 20, "read_bps": 163_840},
         **NOBODY}  # fmt: skip
 
@@ -34,7 +34,8 @@ for line in sys.stdin:
             os.pwrite(handle, page, number * 4096)
         else:
             os.preadv(handle, [page], number * 4096)
-    print(round((time.perf_counter() - begun) * 1000), flush=True)
+    sys.stdout.write("%d\\n" % round((time.perf_counter() - begun) * 1000))
+    sys.stdout.flush()
     os.close(handle)
 """
 
@@ -139,12 +140,12 @@ def named() -> dict[str, Any]:
         child = subprocess.Popen([f"{kit.HOME}/mydb", "600"])
         Path(CONTAINER, "cgroup.procs").write_text(str(child.pid))
         group = kit.LEASES.host.disks.io_group
-        found["groups"] = [group("db.service", "", "", 0), group("", "0123456789ab", "", 0),
+        found["groups"] = [group("db", "", "", 0), group("", "0123456789ab", "", 0),
                            group("", "", "mydb", 0), group("", "", "", child.pid)]  # fmt: skip
         Path(GROUP, "io.max").write_text("7:4 wiops=10")
         found["slower already"] = refused(unit="db.service")
         found["no unit"] = refused(unit="none.service")
-        found["no process"] = refused(process="none")
+        found["no process"] = refused(name="none")
         found["root"] = refused(pid=os.getpid())
         os.mkdir(f"{TOP}/agent.service")
         Path(TOP, "agent.service", "cgroup.procs").write_text(str(os.getpid()))

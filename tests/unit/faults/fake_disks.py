@@ -135,7 +135,7 @@ class FakeDisks:
         self._mutate()
         self.volumes[name] = replace(self.volumes[name], suspended=False)
 
-    def io_group(self, unit: str, container: str, process: str, pid: int) -> str:
+    def io_group(self, unit: str, container: str, name: str, pid: int) -> str:
         return GROUP
 
     def group_identity(self, group: str) -> int:
