@@ -8,8 +8,9 @@ import platform
 from typing import Dict, List
 
 from gameday import clock
+from gameday.agent import vigil
 from gameday.agent.ledger import Ledger
-from gameday.agent.system import disks, ipset, processes, traffic
+from gameday.agent.system import disks, ipset, power, processes, traffic
 from gameday.agent.system.command import Check, find, run
 from gameday.agent.system.iptables import Iptables
 from gameday.errors import GamedayError
@@ -28,10 +29,10 @@ def collect(iptables: Iptables, ledger: Ledger) -> Facts:
     """Look at everything that any fault kind may ask for."""
     missing: Dict[str, str] = {}
     backend = iptables.backend if find("iptables") else ""
-    checks = [*_netfilter(iptables), *traffic.CHECKS, *disks.CHECKS, *processes.CHECKS]
-    checks.append(
-        Check("ledger", ledger.check_writable, "gameday needs a writable /var/lib/gameday")
-    )
+    checks = [*processes.CHECKS, *power.CHECKS]
+    if not vigil.LOCAL:
+        checks += [*_netfilter(iptables), *traffic.CHECKS, *disks.CHECKS]
+    checks.append(Check("ledger", ledger.check_writable, f"gameday needs a writable {vigil.HOME}"))
     for check in checks:
         try:
             check.look()

@@ -7,12 +7,13 @@ import re
 from functools import partial
 from typing import List, Sequence, Tuple
 
+from gameday.agent import vigil
 from gameday.agent.system import systemd
 from gameday.agent.system.piece import Piece
 from gameday.errors import NodeError
-from gameday.faults import rules
+from gameday.faults import TABLE, rules
 from gameday.faults.hosts import Host
-from gameday.record.types import Lease
+from gameday.record.types import Lease, from_json
 
 RULE = re.compile(r"gameday:([0-9a-f]{8})|[: ]GD-([0-9a-f]{8})-")
 SET = re.compile(r"^gd-([0-9a-f]{8})-")
@@ -21,7 +22,10 @@ SET = re.compile(r"^gd-([0-9a-f]{8})-")
 def tagged(host: Host, spared: Sequence[Lease]) -> List[Piece]:
     """All pieces but those of the leases ``spared``, in an order in which they can be removed."""
     ids = frozenset(lease.id for lease in spared)
-    found: List[Piece] = []
+    found = _noted(host, ids)
+    if vigil.LOCAL:
+        # The controller's host as holder of leases: what else is there is not this agent's.
+        return found
     for family in rules.FAMILIES:
         for table, lines in sorted(host.rules(family).items()):
             found += _rules(host, family, table, [x for x in lines if _is_left(x, ids)], lines)
@@ -30,11 +34,28 @@ def tagged(host: Host, spared: Sequence[Lease]) -> List[Piece]:
         if own and own.group(1) not in ids:
             undo = f"ipset destroy {name}"
             found.append(Piece(f"ipset {name}", undo, partial(host.ipset_destroy, name)))
-    for field in (host.traffic, host.disks, host.processes):
+    for field in (host.traffic, host.disks):
         ask = getattr(field, "tagged", None)
         if ask is not None:
             found += ask(spared)
     return found + _units(ids)
+
+
+def _noted(host: Host, ids: frozenset[str]) -> List[Piece]:
+    """What a note says of, so that it can be undone although its receipt is lost."""
+    found: List[Piece] = []
+    for lease_id in host.processes.noted():
+        note = host.processes.kept(lease_id, across_boots=True)
+        if lease_id in ids or note is None or "lease" not in note:
+            continue
+        lease, before = from_json(Lease, note["lease"]), note["before"]
+        fault = TABLE.get(lease.kind)
+        for left in fault.observe(lease, before, host).left if fault else ():
+            what, _, hint = left.partition(": ")
+            undo = hint.split("`")[1] if "`" in hint else hint
+            remove = partial(fault.disarm, lease, before, host) if fault else str
+            found.append(Piece(f"{what} (lease {lease_id})", undo, remove))
+    return found
 
 
 def _is_left(line: str, spared: frozenset[str]) -> bool:

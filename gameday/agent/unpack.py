@@ -29,15 +29,15 @@ def zipped(file: str) -> bool:
     return zipfile.is_zipfile(file)
 
 
-def unpack(file: str) -> Path:
-    """Directory with a package's files, made if it is not there yet; atomically."""
+def unpack(file: str, home: str = HOME) -> Path:
+    """Directory below ``home`` with a package's files, made if it is not there; atomically."""
     package = Path(file).resolve()
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
-    target = Path(HOME) / "agent" / digest
+    target = Path(home) / "agent" / digest
     if not target.is_dir():
         draft = target.with_name(f"{digest}.{os.getpid()}")
         draft.mkdir(mode=0o700, parents=True)
-        os.chmod(HOME, 0o700)
+        os.chmod(home, 0o700)
         with zipfile.ZipFile(package) as archive:
             archive.extractall(draft)
         try:

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     # The typing module itself would cost 0.6 MB.
     from typing import List, NoReturn, Optional, Sequence
 
-HOME = "/var/lib/gameday"
+NODE_HOME = "/var/lib/gameday"
+
+
+def home_of(program: str) -> str:
+    """Directory with the ledger that a program works on: beside the place it was unpacked to."""
+    above = os.path.dirname(os.path.abspath(program))
+    return os.path.dirname(above) if os.path.basename(above) == "agent" else NODE_HOME
+
+
+HOME = home_of(sys.argv[0])
+LOCAL = HOME != NODE_HOME
+"""Whether this is the agent that the controller runs on its own host, as its user."""
+
 ENTRIES = HOME + "/ledger"
 
 PYTHON_FLAGS = ("-I", "-S")

@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 
 from gameday.conduct.limits import PARALLEL_NODES
 from gameday.errors import GamedayError
+from gameday.faults.base import CONTROLLER
+from gameday.transport import local
 from gameday.transport.agent import Agent
+from gameday.transport.local import LocalAgent
 from gameday.transport.ssh import Address
 
 T = TypeVar("T")
@@ -19,7 +22,10 @@ class Fleet:
     """Agents by node name."""
 
     def __init__(self, addresses: Iterable[Address]) -> None:
-        self.agents = {address.node: Agent(address) for address in addresses}
+        self.agents = {
+            address.node: LocalAgent() if address is local.ADDRESS else Agent(address)
+            for address in addresses
+        }
         workers = min(PARALLEL_NODES, max(1, len(self.agents)))
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="node")
 
@@ -48,6 +54,9 @@ def addresses(inventory: Mapping[str, Any], nodes: Iterable[str]) -> list[Addres
     """SSH addresses of nodes from the inventory's JSON form (``inventory.json`` of a run)."""
     found = []
     for name in nodes:
+        if name == CONTROLLER:
+            found.append(local.ADDRESS)
+            continue
         node = inventory["nodes"][name]
         found.append(
             Address(

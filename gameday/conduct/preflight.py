@@ -17,7 +17,7 @@ from gameday.conduct.fleet import Fleet
 from gameday.conduct.limits import CLOCK_EXCHANGES, TARGET_OFFSET_NS_MAX, VANTAGE_OFFSET_NS_MAX
 from gameday.errors import CannotRun, GamedayError
 from gameday.faults import TABLE
-from gameday.faults.base import Facts
+from gameday.faults.base import CONTROLLER, Facts
 from gameday.record import kinds
 from gameday.record.types import from_json
 from gameday.transport.agent import Agent
@@ -98,7 +98,7 @@ def _check_node(
     recorder.event(kinds.FACTS, node=agent.node, facts=data)
     facts = from_json(Facts, data)
     problems = _clock_problems(agent.node, exchanges, base, bool(fault_kinds))
-    if not facts.root:
+    if not facts.root and agent.node != CONTROLLER:
         problems.append(f"{agent.node}: the agent does not run as root")
     if "ledger" in facts.missing:
         problems.append(f"{agent.node}: {facts.missing['ledger']}")

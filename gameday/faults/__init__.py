@@ -19,6 +19,7 @@ from gameday.faults import (
     netem,
     noop,
     partition,
+    power,
     process,
     saturate,
 )
@@ -37,6 +38,7 @@ TABLE: Dict[str, Fault] = {
         netem.FAULT,
         noop.FAULT,
         partition.FAULT,
+        power.FAULT,
         process.FAULT,
         saturate.FAULT,
     )

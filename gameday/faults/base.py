@@ -20,6 +20,9 @@ from gameday.record.types import Lease, Observation
 
 Pair = Tuple[str, str]
 
+CONTROLLER = "controller"
+"""Stands for a node's name in leases that the controller's own host holds."""
+
 
 @dataclass(frozen=True)
 class Selector:
@@ -50,6 +53,9 @@ class Estate(Protocol):
 
     def bypasses_netfilter(self, node: str) -> bool:
         """Whether the inventory says that packets pass this node outside netfilter."""
+
+    def bmc(self, node: str) -> Optional[Mapping[str, str]]:
+        """How the node's BMC is reached, credentials by reference: see ``hosts.power``."""
 
     def can_arm(self, node: str) -> bool:
         """Whether gameday may put a fault on this node (it is not an outside vantage)."""

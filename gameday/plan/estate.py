@@ -27,6 +27,7 @@ class Node:
         networks: CIDRs behind it, its pods'.
         bypasses_netfilter: packets pass it outside netfilter (eBPF host routing).
         vantage_only: gameday looks from here but puts no fault here.
+        bmc: its BMC's address, and where the credentials are; never the credentials.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Node:
     vantage_only: bool
     networks: tuple[str, ...] = ()
     bypasses_netfilter: bool = False
+    bmc: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,10 @@ class Inventory:
     def bypasses_netfilter(self, node: str) -> bool:
         """Whether packets pass this node outside netfilter (eBPF host routing)."""
         return self.by_name[node].bypasses_netfilter
+
+    def bmc(self, node: str) -> Mapping[str, str] | None:
+        """How the node's BMC is reached, credentials by reference."""
+        return self.by_name[node].bmc
 
     def can_arm(self, node: str) -> bool:
         """Whether gameday may put a fault on this node."""

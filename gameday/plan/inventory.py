@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from gameday.experiment.messages import say
 from gameday.experiment.model import Bounds
 from gameday.experiment.params import Strict
 from gameday.experiment.problems import Problem, Problems, nearest
+from gameday.plan import bmc
 from gameday.plan.ansible_source import RawHost, RawInventory, read_with_ansible
 from gameday.plan.estate import Inventory, Node, RaftGroup
 from gameday.plan.places import Places, find_places
@@ -31,6 +33,7 @@ TIMER_MS_MAX = 3_600_000
 
 HOST_VARIABLES = (
     "gameday_addresses", "gameday_vantage_only", "gameday_networks", "gameday_bypasses_netfilter",
+    *bmc.VARIABLES,
 )  # fmt: skip
 ESTATE_VARIABLES = (
     "gameday_known_hosts", "gameday_management", "gameday_controller",
@@ -112,6 +115,9 @@ class _Reader:
         path = tuple(part for part in (owner, variable) if part)
         self._problems.add(Problem(line, column, path, what, todo))
 
+    def _problem_at(self, host: RawHost, variable: str, what: str, todo: str) -> None:
+        self._problem(self._owner(host, variable), variable, what, todo)
+
     def _check_what_ansible_said(self) -> None:
         for sentence in self._raw.said:
             if sentence.startswith(("Skipping", "Unable to parse")):
@@ -165,6 +171,7 @@ class _Reader:
             vantage_only=self._flag(host, "gameday_vantage_only"),
             networks=self._networks("gameday_networks", host.variables.get("gameday_networks")),
             bypasses_netfilter=self._flag(host, "gameday_bypasses_netfilter"),
+            bmc=bmc.read(host.variables, self._file, partial(self._problem_at, host)),
         )
 
     def _text(self, host: RawHost, name: str, default: str, missing: str = "") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any
+from typing import Any, Protocol
 
 import paramiko
 import structlog
@@ -24,6 +24,25 @@ CALL_TIMEOUT_S = 25
 ANSWER_BYTES_MAX = 8 << 20
 
 
+class Channel(Protocol):
+    """What talking with an agent takes."""
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of it."""
+
+    def recv(self, size: int) -> bytes:
+        """What there is; empty at the end."""
+
+    def recv_stderr_ready(self) -> bool:
+        """Whether the agent said something beside its answers."""
+
+    def recv_stderr(self, size: int) -> bytes:
+        """What it said."""
+
+    def close(self) -> None:
+        """End it."""
+
+
 class Agent:
     """One node's agent over one SSH connection; calls from several threads take turns."""
 
@@ -32,7 +51,7 @@ class Agent:
         self.address = address
         self._lock = threading.Lock()
         self._connection: Connection | None = None
-        self._channel: paramiko.Channel | None = None
+        self._channel: Channel | None = None
         self._rest = b""
         self._next = 0
 
@@ -73,6 +92,7 @@ class Agent:
             self._drop()
 
     def _open(self) -> None:
+        """Start the agent and set ``_channel``; ``LocalAgent`` has a way of its own."""
         self._drop()
         connection = Connection(self.address)
         try:
@@ -83,8 +103,9 @@ class Agent:
                 # Unpacking and compiling belong to the push, not to the first lease's arming.
                 connection.run([*argv, "prepare"])
             argv.append("serve")
-            self._channel = connection.channel(argv)
-            self._channel.settimeout(CALL_TIMEOUT_S)
+            channel = connection.channel(argv)
+            channel.settimeout(CALL_TIMEOUT_S)
+            self._channel = channel
         except Exception:
             connection.close()
             raise
@@ -135,7 +156,7 @@ class Agent:
         log.debug("called", node=self.node, call=name)
         return answer["ok"]
 
-    def _line(self, channel: paramiko.Channel) -> bytes:
+    def _line(self, channel: Channel) -> bytes:
         while b"\n" not in self._rest:
             chunk = channel.recv(1 << 16)
             if not chunk:

@@ -6,29 +6,28 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
-from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from gameday import clock
+from gameday.agent import vigil
 from gameday.agent.system import processes_cgroup as cgroup
 from gameday.agent.system import processes_units as units
 from gameday.agent.system.command import Check
-from gameday.agent.system.piece import Piece
 from gameday.errors import NodeError
 from gameday.faults.hosts.processes import Process, Unit
-from gameday.record.types import Lease, from_json
 
-HOME = Path("/var/lib/gameday")
+HOME = Path(vigil.HOME)
 
 KERNEL_THREAD = 0x00200000
 """PF_KTHREAD in the flags of ``/proc/<pid>/stat``."""
 
 ENDED = ("Z", "X", "x")
 
-OWN_MARKS = (b"/var/lib/gameday/agent/", b".gameday/agent-")
-"""Part of an argument of every process that gameday starts on a node."""
+OWN_MARK = re.compile(rb"/agent/[0-9a-f]{64}(\0|$)|\.gameday/agent-[0-9a-f]{16}\.pyz\0")
+"""In the arguments of every process that gameday starts on a node."""
 
 ANCESTORS_MAX = 64
 
@@ -69,7 +68,7 @@ class RealProcesses:
         for one in _all():
             if one.pid == 1:
                 found[one] = "it is process 1 of this node"
-            elif one.pid == os.getpid() or any(mark in _cmdline(one.pid) for mark in OWN_MARKS):
+            elif one.pid == os.getpid() or OWN_MARK.search(_cmdline(one.pid)):
                 found[one] = "it is gameday's own"
         above = _stat(os.getppid())
         for _ in range(ANCESTORS_MAX):
@@ -161,7 +160,7 @@ class RealProcesses:
             os.fsync(file.fileno())
         os.replace(draft, path)
 
-    def kept(self, lease_id: str) -> Optional[Dict[str, Any]]:
+    def kept(self, lease_id: str, across_boots: bool = False) -> Optional[Dict[str, Any]]:
         """See ``Processes``: process numbers of an earlier boot mean others now."""
         try:
             data = json.loads(self._path(lease_id).read_bytes())
@@ -170,41 +169,14 @@ class RealProcesses:
         except ValueError as error:
             raise NodeError(f"{self._path(lease_id)} is damaged: {error}") from error
         note: Dict[str, Any] = data["note"]
-        return note if data["boot_id"] == clock.boot_id() else None
+        return note if across_boots or data["boot_id"] == clock.boot_id() else None
 
-    def tagged(self, spared: Sequence[Lease]) -> Tuple[Piece, ...]:
-        """See ``Sweepable``: notes that say of something that it still has to be undone."""
-        # Imported here because the kind itself is built upon this module's interface.
-        from gameday.faults.process import FAULT
-
-        found: List[Piece] = []
-        host: Any = _Only(self)
-        for path in sorted(self._notes.glob("*.processes")):
-            note = self.kept(path.stem)
-            if note is None or path.stem in {one.id for one in spared}:
-                continue
-            lease, before = from_json(Lease, note["lease"]), note["before"]
-            observation = FAULT.observe(lease, before, host)
-            for left in observation.left:
-                what, _, hint = left.partition(": ")
-                undo = hint.split("`")[1] if "`" in hint else hint
-                remove = partial(FAULT.disarm, lease, before, host)
-                found.append(Piece(f"{what} (lease {lease.id})", undo, remove))
-        return tuple(found)
+    def noted(self) -> Tuple[str, ...]:
+        """Leases of which there is a note."""
+        return tuple(sorted(path.stem for path in self._notes.glob("*.processes")))
 
     def _path(self, lease_id: str) -> Path:
         return self._notes / f"{lease_id}.processes"
-
-
-class _Only:
-    """As much of a host as a kind needs that works on processes alone."""
-
-    def __init__(self, processes: RealProcesses) -> None:
-        self.processes = processes
-
-    def wall_ns(self) -> int:
-        """The node's wall clock."""
-        return clock.wall_ns()
 
 
 def _all() -> Iterator[Process]:

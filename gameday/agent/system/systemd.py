@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import List, Sequence
 
+from gameday.agent import vigil
 from gameday.agent.system.command import run
 from gameday.errors import NodeError
 
@@ -30,7 +31,8 @@ WantedBy=multi-user.target
 
 def running() -> bool:
     """Whether systemd is this node's process 1, as ``sd_booted(3)`` decides it."""
-    return os.path.isdir("/run/systemd/system")
+    # The agent of the controller's host runs as a user, and may share the host with a node's.
+    return not vigil.LOCAL and os.path.isdir("/run/systemd/system")
 
 
 def arm_timer(lease_id: str, in_s: float, argv: Sequence[str]) -> None:
@@ -94,6 +96,8 @@ def timers() -> List[str]:
 
 def has_boot_unit() -> bool:
     """Whether the unit that ``install_boot_unit`` wrote is there."""
+    if vigil.LOCAL:
+        return False
     return BOOT_UNIT.exists() and BOOT_UNIT.read_text(encoding="utf-8").startswith(BOOT_MARK)
 
 

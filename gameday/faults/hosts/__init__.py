@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gameday.faults.hosts.disks import Disks
 from gameday.faults.hosts.netfilter import Netfilter
+from gameday.faults.hosts.power import Power
 from gameday.faults.hosts.processes import Processes
 from gameday.faults.hosts.traffic import Traffic
 
@@ -28,7 +29,11 @@ class Host(Netfilter, Protocol):
 
     @property
     def processes(self) -> Processes:
-        """Processes, services, containers; power of this machine."""
+        """Processes, services, containers."""
+
+    @property
+    def power(self) -> Power:
+        """Power of other machines by their BMCs, and of this one."""
 
     def wall_ns(self) -> int:
         """The node's wall clock."""

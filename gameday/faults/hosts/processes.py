@@ -99,8 +99,11 @@ class Processes(Protocol):
     def keep(self, lease_id: str, note: Mapping[str, Any]) -> None:
         """Put on disk what a lease is about to do; returns when it is there to stay."""
 
-    def kept(self, lease_id: str) -> Optional[Dict[str, Any]]:
-        """The note of a lease, if it was written since the node booted.
+    def noted(self) -> Tuple[str, ...]:
+        """Ids of leases of which there is a note."""
+
+    def kept(self, lease_id: str, across_boots: bool = False) -> Optional[Dict[str, Any]]:
+        """The note of a lease, if it was written since the node booted, or at all.
 
         It is dropped together with the receipt.
         """

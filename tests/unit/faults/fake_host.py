@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from gameday.clock import NS_PER_S
 from gameday.errors import NodeError
 from tests.unit.faults.fake_disks import FakeDisks
+from tests.unit.faults.fake_power import FakePower
 from tests.unit.faults.fake_processes import FakeProcesses
 from tests.unit.faults.fake_traffic import FakeTraffic
 
@@ -31,11 +32,17 @@ class FakeHost:
         self.traffic = FakeTraffic(self.mutate)
         self.disks = FakeDisks(self.mutate)
         self.processes = FakeProcesses(self.mutate)
+        self.power = FakePower(self.mutate)
 
     def state(self) -> object:
         """All that a lease may change, for comparison."""
         own = (self.tables, self.sets)
-        parts = (self.traffic.state(), self.disks.state(), self.processes.state())
+        parts = (
+            self.traffic.state(),
+            self.disks.state(),
+            self.processes.state(),
+            self.power.state(),
+        )
         return copy.deepcopy((own, parts))
 
     def mutate(self) -> None:

@@ -129,5 +129,8 @@ class FakeProcesses:
         self.mutate()
         self.notes[lease_id] = copy.deepcopy(dict(note))
 
-    def kept(self, lease_id: str) -> dict[str, Any] | None:
+    def noted(self) -> tuple[str, ...]:
+        return tuple(self.notes)
+
+    def kept(self, lease_id: str, across_boots: bool = False) -> dict[str, Any] | None:
         return copy.deepcopy(self.notes.get(lease_id))
