@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from gameday.ticks import NS_PER_MS, NS_PER_S, mono_ns
+from gameday.ticks import NS_PER_S, mono_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ ENTRIES = HOME + "/ledger"
 PYTHON_FLAGS = ("-I", "-S")
 """Neither the node's environment nor its site-packages shall change what runs; also less memory."""
 
-PREPARE_NS = 500 * NS_PER_MS
-"""Before something is due: importing what does it takes 0.1 s, more on a node that is busy."""
+PREPARE_NS = 2 * NS_PER_S
+"""Before something is due: importing what does it takes 0.1 s, and on a node that is starved of
+processor, as one under a fault can be, more than ten times that."""
 
 LOOK_NS = NS_PER_S
 OTHER = {"keep": "reap", "reap": "keep"}

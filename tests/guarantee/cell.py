@@ -26,6 +26,9 @@ LEASE, SECOND = "1a2b3c4d", "2b3c4d5e"
 LEAD_S, WINDOW_S = 6, 4
 """Arming takes up to 3 s on this machine; within 4 s every death fits with room on both sides."""
 
+SURE_NS = 150 * clock.NS_PER_MS
+"""An effect is seen for at least so long without a gap."""
+
 AFTER_S = 2.6
 """How long is looked after the end: longer than any case may be late."""
 
@@ -67,8 +70,10 @@ class Cell:
         after = snapshot()
         changed = [f"{name}: {_difference(before[name], after[name])}"
                    for name in before if before[name] != after[name]]  # fmt: skip
+        notes = Path("/var/lib/gameday/ledger").glob("*.trouble.txt")
+        trouble = [path.read_text(encoding="utf-8") for path in notes]
         return {**_judge(seen, fire, expire, end), "left": left, "changed": changed,
-                "refused": refused}  # fmt: skip
+                "refused": refused, "trouble": trouble}  # fmt: skip
 
     def _window(self) -> tuple[int, int]:
         """(fire, expire) on the monotonic clock; the lease has them as whole wall seconds."""
@@ -166,8 +171,8 @@ class Cell:
 def _judge(
     seen: list[looks.Look], fire: int, expire: int, end: int
 ) -> dict[str, Any]:  # fmt: skip
-    """From looks to numbers: two effects in a row count, one may be a busy machine."""
-    sure = [a[0] for a, b in itertools.pairwise(seen) if a[1] and b[1]]
+    """From looks to numbers; what lasts less than ``SURE_NS`` may be a busy machine."""
+    sure = _sure(seen)
     margin = 3 * NS_PER_S // 10
     inside = [at for at in sure if fire + margin < at < expire - margin]
     after = [at for at in sure if at > end]
@@ -180,6 +185,16 @@ def _judge(
         "ended_s": None if last is None else (last - end) / NS_PER_S,
         "looks": len(seen),
     }
+
+
+def _sure(seen: list[looks.Look]) -> list[int]:
+    """Moments of looks that belong to an effect without a gap, which lasted long enough."""
+    found: list[int] = []
+    for hit, group in itertools.groupby(seen, key=lambda look: look[1]):
+        moments = [at for at, _ in group]
+        if hit and moments[-1] - moments[0] >= SURE_NS:
+            found += moments
+    return found
 
 
 def _difference(was: str, now: str) -> str:

@@ -65,7 +65,7 @@ CASES = (
     Case("disk-delay", "disk-delay",
          {"path": DEVICE, "read_delay_ms": 0, "write_delay_ms": 450}, "write"),
     Case("disk-readonly", "disk-readonly", {"path": DATA, "means": "remount"}, "file"),
-    Case("disk-fill", "disk-fill", {"path": DATA, "used_percent": 70, "keep_free_mb": 64}, "free"),
+    Case("disk-fill", "disk-fill", {"path": DATA, "used_percent": 60, "keep_free_mb": 64}, "free"),
     Case("disk-error", "disk-error",
          {"path": DEVICE, "operations": "all", "up_s": 0, "down_s": 1}, "write"),
     Case("process", "process",

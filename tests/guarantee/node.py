@@ -184,6 +184,7 @@ class Node:
             run("mkfs.ext4", "-q", "-F", DEVICE)
             Path(DATA).mkdir(exist_ok=True)
             run("mount", "-o", "noatime", DEVICE, DATA)
+            Path(f"{DATA}/file").touch()
 
 
 def snapshot() -> dict[str, str]:
