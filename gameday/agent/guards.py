@@ -23,7 +23,7 @@ from gameday.clock import NS_PER_S
 from gameday.faults.base import Fault
 from gameday.record.types import Receipt
 
-SLEEPER_GRACE_S = 1.2
+SLEEPER_GRACE_S = 0.6
 """After the lease's end: keeper and reaper have had their turns by then."""
 
 SLEEP_THEN_END = 'cd /; sleep "$1"; shift; exec "$@"'

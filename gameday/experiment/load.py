@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
-from gameday.errors import require
+from gameday.errors import InvalidInput, require
 from gameday.experiment import limits
 from gameday.experiment.document import Document, Positions, parse_document, read_document
 from gameday.experiment.messages import check_model
@@ -16,6 +16,7 @@ from gameday.experiment.model import Experiment
 from gameday.experiment.params import mirror, to_dataclass
 from gameday.experiment.problems import Path_, Problem, Problems, nearest
 from gameday.experiment.tables import Tables, all_tables
+from gameday.experiment.traces import with_trace
 
 LIMITS = {"ns": "at_most_ms", "ppm": "at_most_percent", "count": "at_most"}
 """Which limit an objective takes, by the unit of its measurement."""
@@ -139,10 +140,12 @@ def _own_params(document: Document, path: Path_, item: Mapping[str, Any], kind: 
     if model is None:
         return None
     try:
-        return to_dataclass(kind, model)
+        return with_trace(to_dataclass(kind, model), Path(document.positions.file).parent)
     except ValueError as error:
         _add(document, path, str(error), "")
-        return None
+    except InvalidInput as error:
+        _add(document, (*path, "trace_file"), error.message, error.hint or "")
+    return None
 
 
 def _check_unique(document: Document, section: str) -> None:
