@@ -41,6 +41,7 @@ PREPARE_NS = 2 * NS_PER_S
 processor, as one under a fault can be, more than ten times that."""
 
 LOOK_NS = NS_PER_S
+STARTING_LOOKS, STARTING_S = 10, 0.002
 OTHER = {"keep": "reap", "reap": "keep"}
 
 OOM_SCORE_ADJ = "-900"
@@ -171,11 +172,18 @@ def lives(entries: str, lease: str, role: str) -> bool:
 
 def is_ours(pid: int, word: str) -> bool:
     """Whether a process lives and has ``word`` among its arguments; a zombie has none."""
-    try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
-            state = file.read()
-        with open("/proc/%d/cmdline" % pid, "rb") as file:
-            command = file.read()
-    except OSError:
-        return False
-    return state.rsplit(")", 1)[1].split()[0] != "Z" and word.encode() in command
+    for _ in range(STARTING_LOOKS):
+        try:
+            with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
+                state = file.read()
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
+                command = file.read()
+        except OSError:
+            return False
+        if state.rsplit(")", 1)[1].split()[0] == "Z":
+            return False
+        if command:
+            return word.encode() in command
+        # A program that is just being started has no arguments yet for a moment.
+        time.sleep(STARTING_S)
+    return False

@@ -65,7 +65,8 @@ def check(nodes: tuple[str, ...], inventory: Path, as_json: bool, log_level: str
     estate = load_inventory(inventory)
     fleet = fleet_of(estate, chosen(estate, nodes))
     try:
-        abilities, errors = capability.check(fleet)
+        with_bmc = {node.name for node in estate.nodes if node.bmc}
+        abilities, errors = capability.check(fleet, with_bmc)
     finally:
         fleet.close()
     if as_json:

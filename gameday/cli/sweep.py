@@ -33,11 +33,15 @@ def sweep(nodes: tuple[str, ...], inventory: Path, yes: bool, force: bool, log_l
     from gameday.cli.logs import configure
     from gameday.cli.nodes import chosen, fleet_of
     from gameday.conduct import sweep as sweeping
+    from gameday.faults.base import CONTROLLER
     from gameday.plan import load_inventory
+    from gameday.transport.local import has_leases
 
     configure(log_level)
     estate = load_inventory(inventory)
     wanted = chosen(estate, nodes, vantages_too=True)
+    if has_leases():
+        wanted.append(CONTROLLER)
     fleet = fleet_of(estate, wanted)
     try:
         found = sweeping.look(fleet, wanted, force)

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import types
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gameday.conduct.fleet import Fleet
@@ -81,14 +82,31 @@ def catalogue(table: Mapping[str, Fault] = TABLE) -> tuple[Kind, ...]:
 
 
 def check(
-    fleet: Fleet, table: Mapping[str, Fault] = TABLE
+    fleet: Fleet, with_bmc: Collection[str] = (), table: Mapping[str, Fault] = TABLE
 ) -> tuple[dict[str, Ability], dict[str, GamedayError]]:
-    """Ask every node what it has; returns (abilities, errors), each by node. Changes nothing."""
+    """Ask every node what it has; returns (abilities, errors), each by node. Changes nothing.
+
+    Args:
+        fleet: of the nodes. with_bmc: those whose power this host can take by Redfish.
+        table: kinds.
+    """
+    redfish = redfish_missing()
 
     def ask(node: str, agent: Agent) -> Ability:
-        return ability(from_json(Facts, agent.call("facts")), table)
+        found = ability(from_json(Facts, agent.call("facts")), table)
+        if node not in with_bmc or "power" not in found.reasons:
+            return found
+        reasons = {kind: why for kind, why in found.reasons.items() if kind != "power"}
+        return replace(found, reasons={**reasons, **({"power": redfish} if redfish else {})})
 
     return fleet.each(fleet.agents, ask)
+
+
+def redfish_missing() -> str:
+    """Why this host cannot reach BMCs, and what helps; "" where it can."""
+    if importlib.util.find_spec("sushy") is not None:
+        return ""
+    return "the library sushy is not installed on this host; install gameday[power]"
 
 
 def ability(facts: Facts, table: Mapping[str, Fault] = TABLE) -> Ability:

@@ -24,6 +24,7 @@ from gameday.conduct.leases import Leases, NodeState, by_node, leases_of
 from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, vantages
 from gameday.conduct.watcher import Watcher
 from gameday.errors import CannotRun, GamedayError, NotProvenClean, SteadyStateFailed
+from gameday.faults.base import CONTROLLER
 from gameday.record import kinds
 from gameday.record.record import SAMPLES_LIVE, pack_samples, read_samples
 from gameday.record.types import Lease
@@ -190,6 +191,7 @@ class Conductor:
     def _arm(self) -> None:
         most = max(leases_per_node(self.plan).values(), default=1)
         lead = limits.ARM_LEAD_NS + max(0, most * self._slowest_ns - limits.ARM_USUAL_NS)
+        lead += limits.BMC_LEAD_NS if CONTROLLER in self.fleet.agents else 0
         t0_wall = -(-(clock.wall_ns() + min(lead, limits.ARM_LEAD_NS_MAX)) // NS_PER_S) * NS_PER_S
         self._t0_ns = clock.mono_ns() + t0_wall - clock.wall_ns()
         leases = leases_of(self.plan, self.run, t0_wall)

@@ -41,6 +41,9 @@ ARM_USUAL_NS = 1500 * NS_PER_MS
 """A node that looks at itself within this is armed within the usual lead; for a slower one (an
 old machine, many leases) the lead grows by what it took longer."""
 
+BMC_LEAD_NS = 6 * NS_PER_S
+"""More lead where BMCs are asked: each takes a second or two for an answer, and needs several."""
+
 ARM_LEAD_NS_MAX = 60 * NS_PER_S
 """A node that needs more than a minute cannot be relied on to end anything in time."""
 
