@@ -47,11 +47,11 @@ class JobFailed(AssertionError):
     """A job raised, died or took too long; with its traceback and its output."""
 
 
-class Machine:
-    """One user-mode-linux; boots with the first job, and again after one that broke it.
+class Kernel:
+    """One user-mode-linux process and the directory that both sides see.
 
     Attributes:
-        share: directory that both sides see and write, at the same path on both.
+        share: that directory, writable, at the same path on both.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -59,6 +59,90 @@ class Machine:
         self.share = directory / "share"
         self._process: subprocess.Popen[bytes] | None = None
         self._jobs = 0
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, init: str, *options: str, netns: str = "") -> None:
+        """Boot with ``init`` as the text of process 1's script, and wait until it takes jobs.
+
+        Args:
+            options: more words for the kernel's command line.
+            netns: path of the network namespace that its taps are in; its own if empty.
+
+        Raises:
+            MachineFailed: with the end of the console.
+        """
+        self.share.mkdir(parents=True, exist_ok=True)
+        (self.directory / "memory").mkdir(exist_ok=True)
+        # What an earlier boot did not finish must not run again.
+        for path in self.share.iterdir():
+            path.unlink()
+        script = self.directory / "init.sh"
+        script.write_text(init, encoding="utf-8")
+        script.chmod(0o755)
+        with open(self.directory / "console", "ab") as console:
+            self._process = subprocess.Popen(
+                [*argv(self.directory, netns), *options], stdin=subprocess.DEVNULL,
+                stdout=console, stderr=subprocess.STDOUT, start_new_session=True, cwd="/",
+                env={"PATH": system.PATH, "HOME": "/root",
+                     "TMPDIR": str(self.directory / "memory")},
+            )  # fmt: skip
+        self._wait(self.share / "ready.result", BOOT_TIMEOUT_S, "boot")
+
+    def ask(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Have a job done that ``inside/init.py`` knows; its answer, and its output as "log".
+
+        Raises:
+            MachineFailed: where the machine did not answer.
+        """
+        name = self.post(job)
+        answer = self._wait(self.share / f"{name}.result", job["timeout_s"] + GRACE_S, "job")
+        said = (self.share / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        return {**answer, "log": said}
+
+    def post(self, job: dict[str, Any]) -> str:
+        """Have a job done without waiting for it; returns its name."""
+        self._jobs += 1
+        name = f"{self._jobs:04d}"
+        draft = self.share / f"{name}.draft"
+        draft.write_text(json.dumps(job), encoding="utf-8")
+        draft.rename(self.share / f"{name}.job")
+        return name
+
+    def console(self) -> str:
+        """What the kernel and process 1 said."""
+        with contextlib.suppress(OSError):
+            return (self.directory / "console").read_text(encoding="utf-8", errors="replace")
+        return ""
+
+    def kill(self) -> None:
+        """End it at once with everything in it, as a power cut does; idempotent."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        # The kernel kills all of a PID namespace with its process 1, which --kill-child ends.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+    def _wait(self, path: Path, timeout_s: float, what: str) -> dict[str, Any]:
+        deadline = clock.mono_ns() + int(timeout_s * clock.NS_PER_S)
+        while not path.exists():
+            died = not self.runs
+            if died or clock.mono_ns() > deadline:
+                self.kill()
+                how = "the machine died" if died else f"no answer in {timeout_s:.0f} s"
+                raise MachineFailed(f"{what}: {how}\n--- console:\n{self.console()[-4000:]}")
+            clock.sleep_until_mono(clock.mono_ns() + POLL_NS)
+        answer: dict[str, Any] = json.loads(path.read_bytes())
+        return answer
+
+
+class Machine(Kernel):
+    """Runs Python files; boots with the first one, and again after one that broke it."""
 
     def run(
         self,
@@ -83,17 +167,12 @@ class Machine:
         path = REPOSITORY / script
         if not path.exists():
             path = INSIDE / script
-        self._jobs += 1
-        name = f"{self._jobs:04d}"
-        job = {"script": str(path), "function": function, "arguments": arguments or {},
-               "timeout_s": timeout_s}  # fmt: skip
-        draft = self.share / f"{name}.draft"
-        draft.write_text(json.dumps(job), encoding="utf-8")
-        draft.rename(self.share / f"{name}.job")
-        answer = self._wait(self.share / f"{name}.result", timeout_s + GRACE_S, f"job {script}")
-        said = (self.share / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        answer = self.ask({"script": str(path), "function": function,
+                           "arguments": arguments or {}, "timeout_s": timeout_s})  # fmt: skip
         if "ok" not in answer:
-            raise JobFailed(f"{script} {function}: {answer['error']}\n--- its output:\n{said}")
+            raise JobFailed(
+                f"{script} {function}: {answer['error']}\n--- its output:\n{answer['log']}"
+            )
         return answer["ok"]
 
     def up(self) -> None:
@@ -102,67 +181,32 @@ class Machine:
         Raises:
             MachineFailed: with the end of the console.
         """
-        if self._process is not None and self._process.poll() is None:
+        if self.runs:
             return
-        self.down()
+        self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
-        self.share.mkdir(parents=True)
-        (self.directory / "memory").mkdir()
-        (self.directory / "root").mkdir()
+        self.directory.mkdir(parents=True)
         disk = self.directory / "disk"
         disk.touch()
         os.truncate(disk, DISK_MIB << 20)
-        init = self.directory / "init.sh"
-        init.write_text(init_script(self.directory), encoding="utf-8")
-        init.chmod(0o755)
-        with open(self.directory / "console", "wb") as console:
-            self._process = subprocess.Popen(
-                argv(self.directory), stdin=subprocess.DEVNULL, stdout=console,
-                stderr=subprocess.STDOUT, start_new_session=True, cwd="/",
-                env={"PATH": system.PATH, "HOME": "/root",
-                     "TMPDIR": str(self.directory / "memory")},
-            )  # fmt: skip
-        self._wait(self.share / "ready.result", BOOT_TIMEOUT_S, "boot")
-
-    def console(self) -> str:
-        """What the kernel and process 1 said."""
-        with contextlib.suppress(OSError):
-            return (self.directory / "console").read_text(encoding="utf-8", errors="replace")
-        return ""
+        self.start(init_script(self.directory), f"ubd0={disk}")
 
     def down(self) -> None:
         """Kill it with everything in it; idempotent."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        # The kernel kills all of a PID namespace with its process 1, which --kill-child ends.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
-
-    def _wait(self, path: Path, timeout_s: float, what: str) -> dict[str, Any]:
-        deadline = clock.mono_ns() + int(timeout_s * clock.NS_PER_S)
-        while not path.exists():
-            died = self._process is None or self._process.poll() is not None
-            if died or clock.mono_ns() > deadline:
-                self.down()
-                how = "the machine died" if died else f"no answer in {timeout_s:.0f} s"
-                raise MachineFailed(f"{what}: {how}\n--- console:\n{self.console()[-4000:]}")
-            clock.sleep_until_mono(clock.mono_ns() + POLL_NS)
-        answer: dict[str, Any] = json.loads(path.read_bytes())
-        return answer
+        self.kill()
 
 
-def argv(directory: Path) -> list[str]:
+def argv(directory: Path, netns: str = "") -> list[str]:
     """user-mode-linux in namespaces of its own, which dies with the thread that starts it."""
     # Its memory is a file that is executed from: on a tmpfs of its own, gone with the namespace.
     mount = f'mount -t tmpfs -o size={MEMORY_MIB + 32}m tmpfs {directory}/memory && exec "$@"'
+    network = ["nsenter", f"--net={netns}", "unshare"] if netns else ["unshare", "--net"]
     return [
         "setpriv", "--pdeathsig", "KILL",
-        "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child",
+        *network, "--mount", "--pid", "--fork", "--kill-child",
         "sh", "-c", mount, "sh",
         "linux.uml", f"uml_dir={directory}/memory", "rootfstype=hostfs", "root=/dev/root", "ro",
-        f"mem={MEMORY_MIB}M", f"init={directory}/init.sh", f"ubd0={directory}/disk",
+        f"mem={MEMORY_MIB}M", f"init={directory}/init.sh",
         "con=null", "con0=null,fd:1", "quiet", "loglevel=4",
     ]  # fmt: skip
 

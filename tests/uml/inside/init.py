@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Process 1 of the tests' user-mode-linux: runs the jobs that appear in the share.
+"""Runs the jobs that appear in the share: as process 1, or as a service of systemd.
 
-Each job gets fresh namespaces (``job.sh``); when it ends or its time is over, everything in
-its PID namespace goes with it.
+A job that is a Python file gets fresh namespaces (``job.sh``); when it ends or its time is
+over, everything in its PID namespace goes with it. A job that is a command ("argv") runs as it
+is, in the machine's own namespaces.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 from gameday import clock
 
@@ -41,6 +43,9 @@ def main(share: Path) -> None:
 def run(path: Path) -> None:
     """Run one job; its answer appears beside it."""
     job = json.loads(path.read_bytes())
+    if "argv" in job:
+        put(path.with_suffix(".result"), command(job, path.with_suffix(".log")))
+        return
     # Written in memory first: a file that a job wrote half must not look like an answer.
     answer = Path("/dev/shm") / f"{path.stem}.answer"
     with open(path.with_suffix(".log"), "wb") as log:
@@ -60,6 +65,20 @@ def run(path: Path) -> None:
         put(path.with_suffix(".result"), json.loads(answer.read_bytes()))
     else:
         put(path.with_suffix(".result"), {"error": missing})
+
+
+def command(job: dict[str, Any], log: Path) -> dict[str, Any]:
+    """Run a command of the machine to its end."""
+    try:
+        done = subprocess.run(
+            job["argv"], input=job.get("stdin", ""), capture_output=True, text=True,
+            errors="replace", timeout=job["timeout_s"], check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.write_text("", encoding="utf-8")
+        return {"error": str(error)}
+    log.write_text(done.stderr, encoding="utf-8")
+    return {"ok": {"status": done.returncode, "out": done.stdout}}
 
 
 def put(path: Path, content: object) -> None:
