@@ -135,7 +135,7 @@ class Cell:
             self.node.kill(*roles[self.death])
         step = {"clock one hour ahead": 3600, "clock one hour back": -3600}.get(self.death)
         if step is not None:
-            time.clock_settime(time.CLOCK_REALTIME, time.time() + step)
+            time.clock_settime_ns(time.CLOCK_REALTIME, clock.wall_ns() + step * NS_PER_S)
         if self.death == "second run":
             self._second_run()
 
