@@ -176,7 +176,7 @@ class SystemdMachine(Kernel):
 
     def step_clock(self, seconds: float) -> None:
         """Step the node's wall clock; the monotonic one goes on."""
-        step = f"import time as t; t.clock_settime_ns(0, t.time_ns() + {seconds} * 10**9)"
+        step = f"import time as t; t.clock_settime_ns(0, t.time_ns() + int({seconds} * 10**9))"
         self.exec("/usr/bin/python3", "-ISc", step)
 
     def settled(self, timeout_s: float = 30) -> list[str]:
