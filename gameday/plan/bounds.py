@@ -100,7 +100,8 @@ def _together(
         found.append((fault.index, what, "aim at fewer nodes, or one after another"))
     servers = {node.name for node in inventory.nodes
                if not node.vantage_only and ROUTER not in node.roles}  # fmt: skip
-    hit = {lease.node for one in together for lease in one.planned.leases} & servers
+    leased = (lease for one in together for lease in one.planned.leases)
+    hit = {node for lease in leased for node in lease.hits} & servers
     sizes = Counter(inventory.by_name[name].site for name in servers)
     for site, count in sorted(Counter(inventory.by_name[node].site for node in hit).items()):
         if count * 100 > sizes[site] * bounds.site_percent:

@@ -53,6 +53,12 @@ class PlannedLease:
     rules: tuple[str, ...]
     undo: tuple[str, ...]
 
+    @property
+    def hits(self) -> tuple[str, ...]:
+        """Whom it takes down: its node, or machines whose BMCs the controller's host asks."""
+        systems = self.spec.get("systems")
+        return tuple(one["node"] for one in systems) if systems else (self.node,)
+
 
 @dataclass(frozen=True)
 class PlannedFault:

@@ -61,10 +61,8 @@ def _targets(plan: Plan) -> list[str]:
     held: dict[str, list[str]] = {}
     for fault in plan.faults:
         for lease in fault.leases:
-            held.setdefault(lease.node, []).append(fault.name)
-            for system in lease.spec.get("systems", ()):
-                # The controller's host holds this lease; the machine it takes down is the target.
-                held.setdefault(system["node"], []).append(fault.name)
+            for node in lease.hits:
+                held.setdefault(node, []).append(fault.name)
     for site, nodes in plan.sites.items():
         told = []
         for node in nodes:
