@@ -19,7 +19,7 @@ from typing import Tuple
 from gameday.agent import vigil
 from gameday.agent.ledger import Ledger
 from gameday.agent.system import systemd
-from gameday.clock import NS_PER_S
+from gameday.clock import NS_PER_S, mono_ns
 from gameday.faults.base import Fault
 from gameday.record.types import Receipt
 
@@ -66,7 +66,7 @@ def stop_last(lease_id: str, ledger: Ledger) -> None:
 
 
 def _start_last(receipt: Receipt, lease_id: str, ledger: Ledger) -> None:
-    left_s = (receipt.expire_mono_ns - receipt.armed_mono_ns) / NS_PER_S + SLEEPER_GRACE_S
+    left_s = (receipt.expire_mono_ns - mono_ns()) / NS_PER_S + SLEEPER_GRACE_S
     end = [*vigil.program(), "end", lease_id]
     if systemd.running():
         systemd.arm_timer(lease_id, left_s, end)

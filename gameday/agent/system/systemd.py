@@ -13,15 +13,18 @@ from gameday.errors import NodeError
 
 BOOT_UNIT = Path("/etc/systemd/system/gameday-boot.service")
 BOOT_WANTED = Path("/etc/systemd/system/multi-user.target.wants/gameday-boot.service")
+BOOT_DRAFT = BOOT_UNIT.with_name(".gameday-boot.draft")
 BOOT_MARK = "# Written by gameday while a lease is open; removed with the last one.\n"
 
 BOOT_TEXT = """\
 {mark}[Unit]
 Description=End gameday's leases that a reboot interrupted
 After=local-fs.target
+RequiresMountsFor=/var/lib/gameday
 
 [Service]
 Type=oneshot
+OOMScoreAdjust={oom}
 ExecStart={command}
 
 [Install]
@@ -42,7 +45,8 @@ def arm_timer(lease_id: str, in_s: float, argv: Sequence[str]) -> None:
         NodeError: where systemd refuses.
     """
     run(["systemd-run", "--quiet", "--collect", f"--unit={_unit(lease_id)}",
-         f"--on-active={in_s:.1f}s", "--timer-property=AccuracySec=50ms", *argv])  # fmt: skip
+         f"--on-active={in_s:.1f}s", "--timer-property=AccuracySec=50ms",
+         f"--property=OOMScoreAdjust={vigil.OOM_SCORE_ADJ}", *argv])  # fmt: skip
 
 
 def timer_is_armed(lease_id: str) -> bool:
@@ -61,20 +65,43 @@ def disarm_timer(lease_id: str) -> None:
 
 
 def install_boot_unit(argv: Sequence[str]) -> None:
-    """Have ``argv`` run at the next boot, unless the node was prepared for that already."""
-    if BOOT_UNIT.exists():
-        return
-    command = " ".join(argv)
-    BOOT_UNIT.write_text(BOOT_TEXT.format(mark=BOOT_MARK, command=command), encoding="utf-8")
-    BOOT_WANTED.parent.mkdir(exist_ok=True)
-    BOOT_WANTED.symlink_to(BOOT_UNIT)
+    """Have ``argv`` run at the next boot, unless the node was prepared for that already.
+
+    Returns when that is on disk to stay: the receipt is, and power may be cut at any moment.
+
+    Raises:
+        NodeError: where it cannot be written.
+    """
+    text = BOOT_TEXT.format(mark=BOOT_MARK, oom=vigil.OOM_SCORE_ADJ, command=" ".join(argv))
+    try:
+        if BOOT_UNIT.exists() and not has_boot_unit():
+            return
+        with open(BOOT_DRAFT, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(BOOT_DRAFT, BOOT_UNIT)
+        BOOT_WANTED.parent.mkdir(exist_ok=True)
+        # A death in between could have left the unit without its link.
+        if not BOOT_WANTED.is_symlink():
+            BOOT_WANTED.symlink_to(BOOT_UNIT)
+        for directory in (BOOT_WANTED.parent, BOOT_UNIT.parent):
+            _sync(directory)
+    except OSError as error:
+        raise NodeError(
+            f"cannot write {BOOT_UNIT}, which ends the lease after a reboot: {error.strerror}"
+        ) from error
 
 
 def remove_boot_unit() -> None:
     """Remove the unit that ``install_boot_unit`` wrote; one made by somebody else stays."""
-    if has_boot_unit():
-        for path in (BOOT_WANTED, BOOT_UNIT):
-            path.unlink(missing_ok=True)
+    if not has_boot_unit():
+        return
+    for path in (BOOT_WANTED, BOOT_UNIT, BOOT_DRAFT):
+        path.unlink(missing_ok=True)
+    # After a boot that ran it, systemd still knows it; otherwise it has never looked.
+    if running() and _is_loaded(BOOT_UNIT.name):
+        run(["systemctl", "daemon-reload"])
 
 
 def stop(unit: str) -> None:
@@ -99,6 +126,18 @@ def has_boot_unit() -> bool:
     if vigil.LOCAL:
         return False
     return BOOT_UNIT.exists() and BOOT_UNIT.read_text(encoding="utf-8").startswith(BOOT_MARK)
+
+
+def _is_loaded(unit: str) -> bool:
+    return run(["systemctl", "show", "--property=LoadState", "--value", unit]).strip() == "loaded"
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _unit(lease_id: str) -> str:
