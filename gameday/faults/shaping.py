@@ -25,7 +25,7 @@ from gameday.faults.hosts.traffic import FIRST_BAND, LAST_BAND, ROOT_MAJOR, Slot
 from gameday.faults.rules import AddressSet, Chain, RuleSet
 from gameday.record.types import Lease, Observation
 
-MARK_FIRST, MARK_SPAN = 0x1000, 0x3000
+MARK_FIRST, MARK_SPAN = 0x1000, 0x1000
 FLOWS_MAX = 2
 """There and back: a lease never has more flows, so that its marks do not meet another's."""
 

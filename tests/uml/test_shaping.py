@@ -60,6 +60,11 @@ def test_nothing_is_left(found: dict[str, Any]) -> None:
     assert "gameday" not in found["left"] and "GD-" not in found["left"]
 
 
+def test_a_delay_comes_on_top_of_one_that_was_there(machine: Machine) -> None:
+    seen = machine.run("shaping.py", function="stacked", timeout_s=60)
+    assert near(seen["peer"], 200) and near(seen["other"], 80) and near(seen["after"], 80)
+
+
 def test_every_root_comes_back_the_same(machine: Machine) -> None:
     seen = machine.run("shaping.py", function="roots", timeout_s=120)
     refused = {root for root, what in seen.items() if what.startswith("refused")}

@@ -11,6 +11,9 @@ from gameday.agent.system.rtnetlink import attribute, attributes
 REBUILT = ("pfifo", "bfifo", "fq_codel", "fq", "sfq", "codel", "tbf", "netem")
 """Kinds that come back the same from what the kernel tells of them."""
 
+SHAPING = ("netem", "tbf")
+"""Roots that delay or limit what passes: a fault comes on top of that, not instead of it."""
+
 CODEL_TIMES: Mapping[str, Tuple[int, ...]] = {"fq_codel": (1, 3, 7), "codel": (1, 3, 5)}
 """Attributes that are times: target, interval, ce_threshold."""
 

@@ -35,6 +35,10 @@ ROOT = ROOT_MAJOR << 16
 PRIOMAP = (1, 2, 2, 2, 1, 2, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1)
 """As pfifo_fast's: what is not ours keeps the order it had."""
 
+BELOW = 0x3000
+"""What hangs below a leaf has the leaf's mark and this as its handle: one that the kernel chose
+could be the very handle that the device's own root must get back."""
+
 COPY_BIT = 0x40000000
 """The copy of a replaced root has its handle but for this bit: so any later lease can tell."""
 
@@ -100,6 +104,14 @@ class RealTraffic:
             RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, _leaf_body(index, slot, leaf),
             f"{leaf['kind']} on {device}",
         )  # fmt: skip
+        kind = str(root["kind"])
+        if leaf["kind"] == "netem" and kind in roots.SHAPING:
+            # What is delayed here goes on through what delayed or limited it before.
+            options = roots.replay(kind, bytes.fromhex(root["options"]))
+            body = text(TCA_KIND, kind) + attribute(TCA_OPTIONS, options)
+            below = tc_body(index, slot[1] + BELOW << 16, slot[1] << 16 | 1, 0, body)
+            flags = NLM_F_CREATE | NLM_F_REPLACE
+            self.netlink.change(RTM_NEWQDISC, flags, below, f"{kind} below netem on {device}")
 
     def change_leaf(self, device: str, slot: Slot, leaf: Mapping[str, Any]) -> None:
         """See ``Traffic``."""

@@ -126,6 +126,15 @@ def changes(every_ms: int, seconds: int) -> dict[str, Any]:
     return {**counts, "calls": calls, "cpu_ms_per_call": spent * 1000 / calls}
 
 
+def stacked() -> dict[str, float]:
+    """A fault on a device whose root delays already: both delays, and then the old one."""
+    _set_up()
+    _run("tc", "qdisc", "add", "dev", "wan0", "root", "handle", "8005:", "netem", "delay", "80ms")
+    with _window("netem", {"delay_us": 120_000}):
+        during = {"peer": _rtt(PEER), "other": _rtt(OTHER)}
+    return {**during, "after": _rtt(PEER)}
+
+
 def roots() -> dict[str, str]:
     """Root qdiscs that somebody chose: shared by two leases, then back, line by line."""
     _set_up()
