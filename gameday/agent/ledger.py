@@ -68,8 +68,9 @@ class Ledger:
         Raises:
             NodeError: where this node has none.
         """
+        # In this order: a lease that ends meanwhile goes from the first name to the second.
         for path in (self._path(lease_id), self._ended(lease_id)):
-            if path.exists():
+            with contextlib.suppress(FileNotFoundError):
                 return self._read(path)
         raise NodeError(f"no lease {lease_id} in this node's ledger")
 
