@@ -27,29 +27,6 @@ LATE_S = 8.0
 
 DAY_S = 86_400
 
-KILL_ALL = """
-import os, signal
-ours = [int(e) for e in os.listdir("/proc") if e.isdigit()
-        and b"gameday/" + b"agent" in open(f"/proc/{e}/cmdline", "rb").read()]
-for number in (signal.SIGSTOP, signal.SIGKILL):
-    for pid in ours:
-        os.kill(pid, number)
-print(len(ours))
-"""
-
-WATCH = """
-import json, sys, time
-path, until = sys.argv[1], float(sys.argv[2])
-seen, last = [], None
-while time.monotonic() < until:
-    now = open(path).read().strip()
-    if now != last:
-        seen.append([time.monotonic(), now])
-        last = now
-    time.sleep(0.05)
-print(json.dumps(seen))
-"""
-
 LEFT = """
 systemctl list-units --all --plain --no-legend "gameday*"
 ls -A /run/systemd/transient /etc/systemd/system /etc/systemd/system/multi-user.target.wants \
@@ -100,12 +77,12 @@ def test_the_timer_ends_the_lease_when_all_of_gameday_is_dead(node: SystemdMachi
         fire, expire = (receipt[key] / NS_PER_S for key in ("fire_mono_ns", "expire_mono_ns"))
         guards = controller.call("observe", lease=lease)["guards"]
         assert guards == ["keep", "reap", "timer"]
-        seen = json.loads(node.exec("python3", "-c", WATCH, FROZEN, f"{fire + 2}"))
+        seen = json.loads(node.tool("watch", FROZEN, f"{fire + 2}"))
         assert seen[-1][1] == "1", "the fault did not begin"
         node.step_clock(DAY_S)
         # The agent, its keeper and its reaper, and sudo which holds the agent.
-        assert int(node.exec("python3", "-c", KILL_ALL)) >= 3
-        seen = json.loads(node.exec("python3", "-c", WATCH, FROZEN, f"{expire + LATE_S}"))
+        assert int(node.tool("kill")) >= 3
+        seen = json.loads(node.tool("watch", FROZEN, f"{expire + LATE_S}"))
     node.step_clock(-DAY_S)
     assert [value for _, value in seen] == ["1", "0"], "the timer did not end it"
     assert expire < seen[1][0] < expire + LATE_S
@@ -117,7 +94,7 @@ def test_power_cut_inside_the_window(node: SystemdMachine) -> None:
     with Controller(node) as controller:
         receipt = arm(controller, "0000bbb1", "disk-fill", FILL, for_s=60)
         fire = receipt["fire_mono_ns"] / NS_PER_S
-        node.exec("python3", "-c", f"import time; time.sleep({fire} + 2 - time.monotonic())")
+        node.tool("sleep-until", f"{fire + 2}")
         assert "gameday-0000bbb1.fill" in node.exec("ls", "/srv")
         node.exec("sync", "/srv/gameday-0000bbb1.fill")
     node.power_cut()
@@ -139,7 +116,7 @@ def test_reboot_inside_the_window(node: SystemdMachine) -> None:
     with Controller(node) as controller:
         receipt = arm(controller, "0000bbb3", "disk-fill", FILL, for_s=60)
         fire = receipt["fire_mono_ns"] / NS_PER_S
-        node.exec("python3", "-c", f"import time; time.sleep({fire} + 2 - time.monotonic())")
+        node.tool("sleep-until", f"{fire + 2}")
     node.reboot()
     assert node.settled() == []
     assert_nothing_left(node, "0000bbb3")
@@ -154,6 +131,6 @@ def test_the_lease_ends_without_the_session_that_armed_it(node: SystemdMachine) 
     node.step_clock(-DAY_S)
     expire = receipt["expire_mono_ns"] / NS_PER_S
     node.exec("loginctl", "terminate-user", "gameday", check=False)
-    node.exec("python3", "-c", f"import time; time.sleep({expire} + {LATE_S} - time.monotonic())")
+    node.tool("sleep-until", f"{expire + LATE_S}")
     node.step_clock(DAY_S)
     assert_nothing_left(node, "0000ccc1")
