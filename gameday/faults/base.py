@@ -110,11 +110,14 @@ class Fault(Protocol):
     Attributes:
         kind: its name in experiments. Params: frozen dataclass of its parameters.
         summary: one line for people.
+        only_changes: ``drive`` only changes what ``arm`` made; it can bring nothing back that
+            was disarmed meanwhile.
     """
 
     kind: str
     Params: type
     summary: str
+    only_changes: bool
 
     def kept_by(self, spec: Mapping[str, Any]) -> str:
         """ "kernel" where the node's kernel ends the window by itself; "process" where a
@@ -171,6 +174,8 @@ class Fault(Protocol):
 class KernelKept:
     """For kinds whose window the node's kernel keeps; nothing is driven."""
 
+    only_changes = False
+
     def kept_by(self, spec: Mapping[str, Any]) -> str:
         """The kernel, whatever the spec."""
         return "kernel"
@@ -188,6 +193,8 @@ class KernelKept:
 
 class ProcessKept:
     """For kinds of one node whose effect a process starts and ends."""
+
+    only_changes = False
 
     def kept_by(self, spec: Mapping[str, Any]) -> str:
         """A process, whatever the spec."""

@@ -89,6 +89,7 @@ class Excursion(Shaping):
     Params: type = ExcursionParams
     summary = "round trips that follow a profile: steps, ramp, spike, sawtooth, pulse or a trace"
     leaf_needs = ("netem",)
+    only_changes = True
 
     def drives(self, spec: Mapping[str, Any]) -> bool:
         """The profile is followed inside the window."""

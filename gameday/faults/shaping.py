@@ -41,6 +41,7 @@ class Shaping:
     """
 
     leaf_needs: Tuple[str, ...] = ()
+    only_changes = False
 
     def kept_by(self, spec: Mapping[str, Any]) -> str:
         """The kernel keeps what leaves, a process what arrives."""

@@ -18,11 +18,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from gameday import clock
+from gameday.agent.leases import Leases
+from gameday.agent.ledger import Ledger
 from gameday.agent.system.host import RealHost
 from gameday.agent.system.traffic import RealTraffic
 from gameday.clock import NS_PER_S
 from gameday.faults import TABLE
-from gameday.record.types import Lease
+from gameday.record.types import Lease, Receipt, to_json
 
 PEER, OTHER, CLIENT = "198.18.0.2", "198.18.0.3", "198.18.1.2"
 PORT = 7000
@@ -124,6 +126,29 @@ def changes(every_ms: int, seconds: int) -> dict[str, Any]:
             calls += 1
         echoes.join()
     return {**counts, "calls": calls, "cpu_ms_per_call": spent * 1000 / calls}
+
+
+def cost(every_ms: int, seconds: int) -> dict[str, Any]:
+    """What the keeper needs for its changes, ledger and lock included; nothing else runs."""
+    _set_up()
+    profile = {"shape": "ramp", "points": [[0, 20_000, 0, 0], [seconds * 1_000_000, 60_000, 0, 0]]}
+    extra = {"profile": profile, "share": 1, "every_ms": every_ms}
+    fault = TABLE["excursion"]
+    with _window("excursion", {"delay_us": 20_000}, extra=extra) as (lease, before, host):
+        ledger = Ledger()
+        receipt = Receipt(to_json(lease), before, 0, 0, "", 0, 0)
+        ledger.add(receipt)
+        leases = Leases(ledger, host)
+        began, cpu, late, due, calls = clock.mono_ns(), time.process_time(), 0, 0, 0
+        while due is not None and due < seconds * NS_PER_S:
+            clock.sleep_until_mono(began + due)
+            since = clock.mono_ns() - began
+            late = max(late, since - due)
+            due = leases.drive(fault, lease, receipt, since)
+            calls += 1
+        spent = time.process_time() - cpu
+        ledger.end(lease.id)
+    return {"changes": calls, "wall_s": seconds, "cpu_s": spent, "late_ms": late / 1e6}
 
 
 def stacked() -> dict[str, float]:
