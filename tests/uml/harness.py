@@ -235,7 +235,6 @@ mkdir -p dev/pts dev/shm lib/modules
 mount -t devpts devpts dev/pts
 mount -t tmpfs tmpfs dev/shm
 mount -t tmpfs -o mode=755 tmpfs run
-mount -t tmpfs tmpfs root
 mkdir run/old
 pivot_root . run/old
 cd /

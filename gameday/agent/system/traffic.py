@@ -48,6 +48,7 @@ class RealTraffic:
 
     def __init__(self) -> None:
         self._netlink: Optional[Rtnetlink] = None
+        self._indexes: Dict[str, int] = {}
 
     @property
     def netlink(self) -> Rtnetlink:
@@ -115,7 +116,11 @@ class RealTraffic:
 
     def change_leaf(self, device: str, slot: Slot, leaf: Mapping[str, Any]) -> None:
         """See ``Traffic``."""
-        body = _leaf_body(_index(device), slot, leaf)
+        if device not in self._indexes:
+            # Asked once: a hundred changes a second have no time for it, and the handle tells
+            # the kernel whether it is still this lease's leaf.
+            self._indexes[device] = _index(device)
+        body = _leaf_body(self._indexes[device], slot, leaf)
         self.netlink.change(RTM_NEWQDISC, 0, body, f"change of {leaf['kind']} on {device}")
 
     def drop_band(self, device: str, root: Mapping[str, Any], slot: Slot) -> bool:
