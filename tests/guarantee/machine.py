@@ -23,7 +23,7 @@ from gameday.lab import routers, system
 from gameday.transport.agent import Agent
 from gameday.transport.netns import enter
 from gameday.transport.ssh import Address
-from tests.guarantee import image
+from tests.guarantee import image, on_node
 from tests.uml.harness import POLL_NS, REPOSITORY, JobFailed, Kernel, MachineFailed
 
 CONTROLLER, MANAGEMENT = "198.19.1.1", "198.19.1.2"
@@ -151,6 +151,10 @@ class SystemdMachine(Kernel):
             raise JobFailed(f"{argv}: {done['status']}: {answer['log']}{done['out']}")
         return str(done["out"])
 
+    def tool(self, *arguments: str) -> str:
+        """Run ``on_node.py`` inside; its output."""
+        return self.exec("python3", "-S", on_node.__file__, *arguments)
+
     def ssh(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """A command as the user gameday, through sshd and PAM, in a session of logind."""
         key = self.directory / "id_ed25519"
@@ -176,8 +180,7 @@ class SystemdMachine(Kernel):
 
     def step_clock(self, seconds: float) -> None:
         """Step the node's wall clock; the monotonic one goes on."""
-        step = f"import time as t; t.clock_settime_ns(0, t.time_ns() + int({seconds} * 10**9))"
-        self.exec("/usr/bin/python3", "-ISc", step)
+        self.tool("step", str(seconds))
 
     def settled(self, timeout_s: float = 30) -> list[str]:
         """Wait until systemd has nothing more to start; units that failed."""
