@@ -48,18 +48,21 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdMachine]:
         one.down()
 
 
-def arm(controller: Controller, lease: str, kind: str, spec: dict[str, Any], for_s: int) -> Any:
-    """Arm a lease; its receipt."""
+def arm(controller: Controller, lease: str, kind: str, spec: dict[str, Any], for_s: int) -> None:
+    """Arm a lease."""
     now = controller.call("clock")["wall_ns"] // NS_PER_S
     begin, end = (now + AHEAD_S) * NS_PER_S, (now + AHEAD_S + for_s) * NS_PER_S
     controller.call("arm", lease={
         "id": lease, "run": "r1", "node": "node", "fault": "f", "kind": kind, "spec": spec,
         "fire_at_ns": begin, "expire_at_ns": end,
     })  # fmt: skip
-    return next(
-        one["receipt"] for one in controller.call("leases")["leases"]
-        if one["receipt"]["lease"]["id"] == lease
-    )  # fmt: skip
+
+
+def window(controller: Controller, lease: str) -> tuple[float, float]:
+    """Begin and end of an open lease, in seconds of the node's monotonic clock."""
+    receipts = [one["receipt"] for one in controller.call("leases")["leases"]]
+    one = next(receipt for receipt in receipts if receipt["lease"]["id"] == lease)
+    return one["fire_mono_ns"] / NS_PER_S, one["expire_mono_ns"] / NS_PER_S
 
 
 def assert_nothing_left(node: SystemdMachine, lease: str) -> None:
@@ -73,8 +76,8 @@ def test_the_timer_ends_the_lease_when_all_of_gameday_is_dead(node: SystemdMachi
     lease = "0000aaa1"
     node.exec("systemd-run", "--unit=victim", "sleep", "100000")
     with Controller(node) as controller:
-        receipt = arm(controller, lease, "process", PAUSE, for_s=10)
-        fire, expire = (receipt[key] / NS_PER_S for key in ("fire_mono_ns", "expire_mono_ns"))
+        arm(controller, lease, "process", PAUSE, for_s=10)
+        fire, expire = window(controller, lease)
         guards = controller.call("observe", lease=lease)["guards"]
         assert guards == ["keep", "reap", "timer"]
         seen = json.loads(node.tool("watch", FROZEN, f"{fire + 2}"))
@@ -92,8 +95,8 @@ def test_the_timer_ends_the_lease_when_all_of_gameday_is_dead(node: SystemdMachi
 def test_power_cut_inside_the_window(node: SystemdMachine) -> None:
     """What the lease left on the disk goes with the next boot."""
     with Controller(node) as controller:
-        receipt = arm(controller, "0000bbb1", "disk-fill", FILL, for_s=60)
-        fire = receipt["fire_mono_ns"] / NS_PER_S
+        arm(controller, "0000bbb1", "disk-fill", FILL, for_s=60)
+        fire, _ = window(controller, "0000bbb1")
         node.tool("sleep-until", f"{fire + 2}")
         assert "gameday-0000bbb1.fill" in node.exec("ls", "/srv")
         node.exec("sync", "/srv/gameday-0000bbb1.fill")
@@ -114,8 +117,8 @@ def test_power_cut_as_soon_as_the_lease_is_armed(node: SystemdMachine) -> None:
 def test_reboot_inside_the_window(node: SystemdMachine) -> None:
     """An orderly one: systemd stops everything, timer included, and the boot unit ends it."""
     with Controller(node) as controller:
-        receipt = arm(controller, "0000bbb3", "disk-fill", FILL, for_s=60)
-        fire = receipt["fire_mono_ns"] / NS_PER_S
+        arm(controller, "0000bbb3", "disk-fill", FILL, for_s=60)
+        fire, _ = window(controller, "0000bbb3")
         node.tool("sleep-until", f"{fire + 2}")
     node.reboot()
     assert node.settled() == []
@@ -127,9 +130,9 @@ def test_reboot_inside_the_window(node: SystemdMachine) -> None:
 def test_the_lease_ends_without_the_session_that_armed_it(node: SystemdMachine) -> None:
     """Keeper and reaper are in a session of logind; whoever ends that ends them."""
     with Controller(node) as controller:
-        receipt = arm(controller, "0000ccc1", "disk-fill", FILL, for_s=12)
+        arm(controller, "0000ccc1", "disk-fill", FILL, for_s=12)
+        _, expire = window(controller, "0000ccc1")
     node.step_clock(-DAY_S)
-    expire = receipt["expire_mono_ns"] / NS_PER_S
     node.exec("loginctl", "terminate-user", "gameday", check=False)
     node.tool("sleep-until", f"{expire + LATE_S}")
     node.step_clock(DAY_S)
