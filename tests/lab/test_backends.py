@@ -22,7 +22,8 @@ from gameday.record.types import Lease
 
 host, fault = RealHost(), TABLE["partition"]
 now = clock.wall_ns() // clock.NS_PER_S
-spec = {"from": ["127.0.0.9", "fd00::9"], "to": ["127.0.0.8"], "exempt": ["10.0.0.0/8"]}
+spec = {"from": ["127.0.0.9", "fd00::9"], "to": ["127.0.0.8"], "exempt": ["10.0.0.0/8"],
+        "match": "", "table": "raw", "action": "drop", "mechanism": "netfilter"}
 lease = Lease("1a2b3c4d", "run", "here", "cut", "partition", spec,
               (now + 2) * clock.NS_PER_S, (now + 4) * clock.NS_PER_S)
 before = fault.before(lease, host)
