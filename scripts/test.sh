@@ -6,4 +6,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 .venv/bin/gameday lab check
 # The unit tests come first: they fail within seconds.
-exec .venv/bin/pytest tests/unit tests/uml tests/lab "$@"
+.venv/bin/pytest tests/unit -n 2 "$@"
+# Two workers: one has the lab, one the user-mode-linux machines. Both mostly wait.
+exec .venv/bin/pytest tests/uml tests/lab -n 2 --dist loadgroup "$@"

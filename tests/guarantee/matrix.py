@@ -136,7 +136,8 @@ def problems(case: Case, death: str, found: dict[str, Any]) -> list[str]:
         wrong.append(f"not as before: {found['changed'][0]}")
     must = death in MUST_HIT and case.look != "none"
     if must and not found["hit"]:
-        wrong.append("the fault had no effect, so that this cell shows nothing")
+        why = found["refused"] or "; ".join(found["trouble"]) or "the agent told no reason"
+        wrong.append(f"the fault had no effect, so that this cell shows nothing: {why}")
     if death in MUST_REFUSE and not found["refused"]:
         wrong.append("it was armed all the same")
     if death in MUST_REFUSE and found["hit"]:

@@ -10,9 +10,11 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+from gameday import clock
 from tests.guarantee import looks
 from tests.guarantee.matrix import BYSTANDER, DATA, DEVICE, PEER, Case
 
@@ -22,6 +24,7 @@ VOLUME_SECTORS = 524_288
 """256 MiB: a file system on it can be filled, and 64 MiB stay free."""
 
 CALL_TIMEOUT_S = 40
+WRITER_BEGINS_NS = 20 * clock.NS_PER_S
 
 FOREIGN = """\
 ip link add name wan0 type veth peer name far netns peer
@@ -126,6 +129,13 @@ class Node:
         target = {"write": DEVICE, "file": f"{DATA}/file", "free": f"{DATA}/file",
                   "gap": "/run/written"}.get(self.case.look, "/run/written")  # fmt: skip
         self._start("writer.log", "writer", target, self.case.look, group=True)
+        # On a busy machine an interpreter takes a second to begin; before its first line the
+        # writer has not got its name yet, and a lease that names it would be refused.
+        deadline = clock.mono_ns() + WRITER_BEGINS_NS
+        while not os.path.getsize("/run/writer.log"):
+            if clock.mono_ns() > deadline:
+                raise AssertionError("the writer did not begin to write")
+            time.sleep(0.02)
         kind = looks.Gaps if self.case.look == "gap" else looks.Lines
         return kind("/run/writer.log")
 

@@ -22,11 +22,12 @@ NAME = f"test_{zlib.crc32(str(Path(__file__).parent).encode()):08x}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests below this directory are lab tests."""
+    """All tests below this directory are lab tests, of one worker, since they share the lab."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.lab)
+            item.add_marker(pytest.mark.xdist_group("lab"))
 
 
 @pytest.fixture(scope="session")

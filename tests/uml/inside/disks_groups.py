@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,15 @@ def first() -> dict[str, Any]:
         return throttled(group, limits, lambda pid: {"pid": pid})
 
 
+def _until_named(pid: int, name: str) -> None:
+    """Popen may return before the new program is loaded: until then it has its parent's name."""
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}/comm").read_text().strip() != name:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{pid} is not {name} yet")
+        time.sleep(0.01)
+
+
 @kit.prepared
 def named() -> dict[str, Any]:
     """Who can be named, and who is refused with what reason."""
@@ -139,6 +149,7 @@ def named() -> dict[str, Any]:
         kit.run("cp", "/usr/bin/sleep", f"{kit.HOME}/mydb")
         child = subprocess.Popen([f"{kit.HOME}/mydb", "600"])
         Path(CONTAINER, "cgroup.procs").write_text(str(child.pid))
+        _until_named(child.pid, "mydb")
         group = kit.LEASES.host.disks.io_group
         found["groups"] = [group("db", "", "", 0), group("", "0123456789ab", "", 0),
                            group("", "", "mydb", 0), group("", "", "", child.pid)]  # fmt: skip
