@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gameday import clock
 from tests.uml.inside import disks_kit as kit
 
 CGROUP = "/sys/fs/cgroup"
@@ -130,9 +131,9 @@ def first() -> dict[str, Any]:
 
 def _until_named(pid: int, name: str) -> None:
     """Popen may return before the new program is loaded: until then it has its parent's name."""
-    deadline = time.monotonic() + 10
+    deadline = clock.mono_ns() + 10 * clock.NS_PER_S
     while Path(f"/proc/{pid}/comm").read_text().strip() != name:
-        if time.monotonic() > deadline:
+        if clock.mono_ns() > deadline:
             raise AssertionError(f"{pid} is not {name} yet")
         time.sleep(0.01)
 
