@@ -3,7 +3,8 @@
 
 on_node.py step SECONDS        step the wall clock
 on_node.py sleep-until MONO_S  until a moment of the monotonic clock
-on_node.py watch FILE MONO_S   until then, note each change of a file: [[mono_s, text], ...]
+on_node.py watch FILE MONO_S   until then, note each change of a file: [[mono_s, text], ...],
+                               with "gone" for the text where nothing is in it
 on_node.py kill                SIGKILL to all of gameday's processes; how many there were
 """
 
@@ -36,10 +37,14 @@ def main(what: str, *rest: str) -> None:
 
 
 def watch(path: Path, until_ns: int) -> list[tuple[float, str]]:
-    """Each change of a file's text, with its moment in monotonic seconds."""
+    """Each change of a file's text, words only, with its moment in monotonic seconds."""
     seen: list[tuple[float, str]] = []
     while (now := mono_ns()) < until_ns:
-        text = path.read_text(encoding="utf-8").strip()
+        try:
+            text = " ".join(path.read_text(encoding="utf-8").split()) or "gone"
+        except OSError:
+            # A control group ends with its unit: ENOENT, or ENODEV where that is just happening.
+            text = "gone"
         if not seen or text != seen[-1][1]:
             seen.append((now / NS_PER_S, text))
         sleep_until_mono(now + 50 * NS_PER_MS)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gameday.lab import system
+from tests.guarantee.machine import SystemdMachine
 from tests.uml.harness import Machine
 
 
@@ -32,6 +33,17 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         pytest.fail("user-mode-linux is missing: apt-get install user-mode-linux")
     one = Machine(tmp_path_factory.mktemp("uml") / "machine")
     try:
+        yield one
+    finally:
+        one.down()
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdMachine]:
+    """A node that is up, with a service to hit."""
+    one = SystemdMachine(tmp_path_factory.mktemp("systemd") / "node")
+    try:
+        one.up()
         yield one
     finally:
         one.down()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Dict, List, Optional, Tuple
 
 from gameday.agent.system import systemd
@@ -59,8 +60,11 @@ def ask(verb: str, unit: str) -> None:
     """
     _need_systemd()
     if verb == "start":
-        # A unit that was killed too often in a row is refused a start until this is said.
-        run(["systemctl", "reset-failed", unit])
+        # A unit that was killed too often in a row is refused a start until this is said. systemd
+        # forgets a unit that is down and that nobody refers to, and then refuses to reset what
+        # it does not remember: the start itself tells whether the unit can be started.
+        with contextlib.suppress(NodeError):
+            run(["systemctl", "reset-failed", unit])
     run(["systemctl", *VERBS[verb], unit])
 
 
