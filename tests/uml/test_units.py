@@ -16,15 +16,15 @@ from gameday.errors import NodeError
 from tests.guarantee.machine import Controller, SystemdMachine
 from tests.uml.leases import LATE_S, arm, assert_nothing_left, window
 
+SLEEPS = "[Service]\nExecStart=/usr/bin/sleep 100000\n{}[Install]\nWantedBy=multi-user.target\n"
 UNITS = {
-    "/usr/lib/systemd/system/plain.service": "[Service]\nExecStart=/usr/bin/sleep 100000\n",
+    "/usr/lib/systemd/system/plain.service": SLEEPS.format(""),
     "/usr/lib/systemd/system/bound.service":
-        "[Unit]\nRequires=plain.service\nAfter=plain.service\n"
-        "[Service]\nExecStart=/usr/bin/sleep 100000\n",
+        "[Unit]\nRequires=plain.service\nAfter=plain.service\n" + SLEEPS.format(""),
     "/usr/lib/systemd/system/stubborn.service":
         "[Unit]\nStartLimitIntervalSec=0\n"
-        "[Service]\nExecStart=/usr/bin/sleep 100000\nRestart=always\nRestartSec=100ms\n",
-    "/etc/systemd/system/local.service": "[Service]\nExecStart=/usr/bin/sleep 100000\n",
+        + SLEEPS.format("Restart=always\nRestartSec=100ms\n"),
+    "/etc/systemd/system/local.service": SLEEPS.format(""),
 }  # fmt: skip
 """A service; one that goes and comes with it; one that comes back; one whose file wins in /etc."""
 
@@ -39,7 +39,9 @@ def services(node: SystemdMachine) -> SystemdMachine:
     for path, text in UNITS.items():
         node.exec("sh", "-c", f"cat >{path}", stdin=text)
     node.exec("systemctl", "daemon-reload")
-    node.exec("systemctl", "start", "bound", "stubborn", "local")
+    node.exec("systemctl", "enable", "--now", "plain", "bound", "stubborn", "local")
+    # What is not on the disk goes with a power cut.
+    node.exec("sync")
     return node
 
 
@@ -76,7 +78,7 @@ def test_a_service_is_down_for_the_window(services: SystemdMachine, action: str)
     assert fire - 0.1 < next(at for at, text in seen if text == "gone")
     back = next(at for at, text in seen if text == changes[2])
     assert expire - 0.1 < back < expire + LATE_S
-    assert inside == ("masked-runtime" if action == "mask" else "static")
+    assert inside == ("masked-runtime" if action == "mask" else "enabled")
     assert observed["state"] == "active"
     node.settled()
     assert is_active(node, "plain", "bound") == ["active", "active"]
@@ -102,7 +104,7 @@ def test_a_service_is_killed_again_and_again(services: SystemdMachine) -> None:
 
 
 def test_power_cut_while_a_service_is_masked(services: SystemdMachine) -> None:
-    """The mask of /run goes with the power; that the service ran is known to the boot unit."""
+    """Stop and mask go with the power, and the lease is ended by the boot unit."""
     node, lease = services, "0000dd06"
     with Controller(node) as controller:
         arm(controller, lease, "process", spec("mask", "plain"), for_s=60)
