@@ -21,15 +21,12 @@ NAME = f"test_{zlib.crc32(str(Path(__file__).parent).encode()):08x}"
 """A lab per checkout: two working copies on one machine do not take each other's down."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests below this directory are lab tests, of one worker, since they share the lab."""
-    # First, since pytest-xdist reads the groups in the same hook.
+    """All tests below this directory are lab tests."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.lab)
-            item.add_marker(pytest.mark.xdist_group("lab"))
 
 
 @pytest.fixture(scope="session")

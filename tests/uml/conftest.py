@@ -15,15 +15,12 @@ from tests.guarantee.machine import SystemdMachine
 from tests.uml.harness import Machine
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests below this directory are marked, and of one worker: they share the machine."""
-    # First, since pytest-xdist reads the groups in the same hook.
+    """All tests below this directory are marked."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.uml)
-            item.add_marker(pytest.mark.xdist_group("uml"))
 
 
 @pytest.fixture(scope="session")
