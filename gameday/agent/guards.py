@@ -4,7 +4,8 @@
 - ``keeper`` starts, changes and ends the effect of leases that need a process for it;
 - ``reaper`` ends the lease if it is overdue, whatever the keeper does;
 - ``timer`` (a transient systemd timer) or, where there is no systemd, ``sleeper`` (a plain
-  ``sleep`` and nothing of ours in memory) ends it if both are dead.
+  ``sleep`` and nothing of ours in memory) ends it if both are dead. Either wakes a moment before
+  the end: an interpreter takes its time to begin on a busy node.
 
 Keeper and reaper look for each other once a second and start each other again. Leases whose
 window the kernel keeps have only the reaper: it removes what is inert by then.
@@ -23,9 +24,6 @@ from gameday.clock import NS_PER_S, mono_ns
 from gameday.faults.base import Fault
 from gameday.record.types import Receipt
 
-SLEEPER_GRACE_S = 0.6
-"""After the lease's end: keeper and reaper have had their turns by then."""
-
 SLEEP_THEN_END = 'cd /; sleep "$1"; shift; exec "$@"'
 
 
@@ -40,7 +38,7 @@ def start(receipt: Receipt, fault: Fault, ledger: Ledger) -> None:
     if watch.driven:
         watch.start("keep")
     if watch.kept == "process":
-        _start_last(receipt, watch.lease, ledger)
+        _start_last(watch)
 
 
 def alive(lease_id: str, ledger: Ledger) -> Tuple[str, ...]:
@@ -59,18 +57,19 @@ def lives(lease_id: str, role: str, ledger: Ledger) -> bool:
 def stop_last(lease_id: str, ledger: Ledger) -> None:
     """Remove the last resort of a lease that has ended; the others end by themselves."""
     pid = vigil.process(str(ledger.entries), lease_id, "sleeper")
-    if pid is not None and vigil.is_ours(pid, lease_id):
+    if pid is not None and pid != os.getpid() and vigil.is_ours(pid, lease_id):
         os.killpg(pid, signal.SIGTERM)
     if systemd.running():
         systemd.disarm_timer(lease_id)
 
 
-def _start_last(receipt: Receipt, lease_id: str, ledger: Ledger) -> None:
-    left_s = (receipt.expire_mono_ns - mono_ns()) / NS_PER_S + SLEEPER_GRACE_S
-    end = [*vigil.program(), "end", lease_id]
+def _start_last(watch: vigil.Watch) -> None:
+    wake_ns = watch.expire_ns + vigil.LAST_GRACE_NS - vigil.PREPARE_NS
+    left_s = max(0.0, (wake_ns - mono_ns()) / NS_PER_S)
+    last = [*vigil.program(), "last", *watch.words()]
     if systemd.running():
-        systemd.arm_timer(lease_id, left_s, end)
+        systemd.arm_timer(watch.lease, left_s, last)
         systemd.install_boot_unit([*vigil.program(), "boot"])
         return
-    argv = ["/bin/sh", "-c", SLEEP_THEN_END, "gameday-sleeper", f"{left_s:.1f}", *end]
-    vigil.remember(str(ledger.entries), lease_id, "sleeper", vigil.detach(argv))
+    argv = ["/bin/sh", "-c", SLEEP_THEN_END, "gameday-sleeper", f"{left_s:.1f}", *last]
+    vigil.remember(watch.entries, watch.lease, "sleeper", vigil.detach(argv))

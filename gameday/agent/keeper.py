@@ -11,7 +11,7 @@ import sys
 import time
 
 from gameday.agent import vigil
-from gameday.agent.vigil import PREPARE_NS, Watch
+from gameday.agent.vigil import LAST_GRACE_NS, PREPARE_NS, Watch
 from gameday.ticks import NS_PER_MS, NS_PER_S, boot_id, mono_ns, sleep_until_mono
 
 if vigil.TYPE_CHECKING:
@@ -32,6 +32,8 @@ in the open, then the reaper removes what is inert anyway."""
 QUIET_NS = 3 * NS_PER_S
 """A keeper whose kind has nothing to do for longer than this gives its memory back."""
 
+ROLES = ("keep", "hold", "reap", "last")
+
 RETRY_S = 0.2
 RETRY_MAX = 300
 """A lease that cannot be removed within a minute needs a person; it stays in the ledger."""
@@ -42,15 +44,13 @@ def guard(arguments: List[str]) -> int:
 
     0 where the lease is gone or nothing was to do, 1 where it could not be removed.
     """
-    if len(arguments) == 6 and arguments[0] in ("keep", "reap", "hold"):
+    if len(arguments) == 6 and arguments[0] in ROLES:
         vigil.protect()
         watch = Watch.parse(arguments[1:])
-        return {"keep": keep, "reap": reap, "hold": hold}[arguments[0]](watch)
+        return {"keep": keep, "reap": reap, "hold": hold, "last": last}[arguments[0]](watch)
     if arguments == ["boot"]:
         return boot(*_tools())
-    if len(arguments) == 2 and arguments[0] == "end":
-        return end(arguments[1], *_tools())
-    sys.stderr.write("usage: serve | keep WATCH | reap WATCH | end LEASE | boot | probe RUN\n")
+    sys.stderr.write("usage: serve | keep WATCH | reap WATCH | last WATCH | boot | probe RUN\n")
     return 2
 
 
@@ -93,6 +93,20 @@ def reap(watch: Watch) -> int:
         return 0
     leases, ledger = _tools()
     sleep_until_mono(watch.expire_ns + grace)
+    return end(watch.lease, leases, ledger)
+
+
+def last(watch: Watch) -> int:
+    """The last resort, woken ``PREPARE_NS`` before its turn: end what nobody else has ended.
+
+    Where keeper or reaper lives its turn will hardly come, so that it imports nothing yet.
+    """
+    turn = watch.expire_ns + LAST_GRACE_NS
+    others = any(vigil.lives(watch.entries, watch.lease, role) for role in ("keep", "reap"))
+    if not watch.wait(turn if others else 0, "last"):
+        return 0
+    leases, ledger = _tools()
+    sleep_until_mono(turn)
     return end(watch.lease, leases, ledger)
 
 

@@ -40,9 +40,12 @@ PREPARE_NS = 2 * NS_PER_S
 """Before something is due: importing what does it takes 0.1 s, and on a node that is starved of
 processor, as one under a fault can be, more than ten times that."""
 
+LAST_GRACE_NS = 600_000_000
+"""After the end of a lease: keeper and reaper have had their turns by then."""
+
 LOOK_NS = NS_PER_S
 STARTING_LOOKS, STARTING_S = 10, 0.002
-OTHER = {"keep": "reap", "reap": "keep"}
+OTHER = {"keep": "reap", "reap": "keep", "last": ""}
 
 OOM_SCORE_ADJ = "-900"
 """The kernel kills others first when memory runs out: without these nothing is undone."""
@@ -80,7 +83,7 @@ class Watch:
         return cls(lease, int(fire), int(expire), kept, driven == "driven")
 
     def words(self) -> List[str]:
-        """As arguments of ``keep`` and ``reap``."""
+        """As arguments of ``keep``, ``reap`` and ``last``."""
         driven = "driven" if self.driven else "still"
         return [self.lease, str(self.fire_ns), str(self.expire_ns), self.kept, driven]
 

@@ -34,6 +34,7 @@ PEER, OWN = "198.18.1.1", "198.18.1.2"
 
 HALT_TIMEOUT_S = 40
 SSH_TIMEOUT_S = 30
+TOOL_TIMEOUT_S = 150
 
 INIT = """\
 #!/bin/sh
@@ -153,7 +154,7 @@ class SystemdMachine(Kernel):
 
     def tool(self, *arguments: str) -> str:
         """Run ``on_node.py`` inside; its output."""
-        return self.exec("python3", "-S", on_node.__file__, *arguments)
+        return self.exec("python3", "-S", on_node.__file__, *arguments, timeout_s=TOOL_TIMEOUT_S)
 
     def ssh(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """A command as the user gameday, through sshd and PAM, in a session of logind."""

@@ -3,8 +3,11 @@
 
 on_node.py step SECONDS        step the wall clock
 on_node.py sleep-until MONO_S  until a moment of the monotonic clock
-on_node.py watch FILE MONO_S   until then, note each change of a file: [[mono_s, text], ...],
-                               with "gone" for the text where nothing is in it
+on_node.py watch FILE MONO_S [TEXT]
+                               note each change of a file: [[mono_s, text], ...], with "gone" for
+                               the text where nothing is in it; until then, or until it has TEXT
+                               ("*" is any but "gone")
+on_node.py now                 seconds of the monotonic clock
 on_node.py kill                SIGKILL to all of gameday's processes; how many there were
 """
 
@@ -29,14 +32,17 @@ def main(what: str, *rest: str) -> None:
     elif what == "sleep-until":
         sleep_until_mono(int(float(rest[0]) * NS_PER_S))
     elif what == "watch":
-        sys.stdout.write(json.dumps(watch(Path(rest[0]), int(float(rest[1]) * NS_PER_S))))
+        seen = watch(Path(rest[0]), int(float(rest[1]) * NS_PER_S), "".join(rest[2:]))
+        sys.stdout.write(json.dumps(seen))
+    elif what == "now":
+        sys.stdout.write(str(mono_ns() / NS_PER_S))
     elif what == "kill":
         sys.stdout.write(str(len(kill())))
     else:
         sys.exit(f"unknown: {what}")
 
 
-def watch(path: Path, until_ns: int) -> list[tuple[float, str]]:
+def watch(path: Path, until_ns: int, end: str = "") -> list[tuple[float, str]]:
     """Each change of a file's text, words only, with its moment in monotonic seconds."""
     seen: list[tuple[float, str]] = []
     while (now := mono_ns()) < until_ns:
@@ -47,6 +53,8 @@ def watch(path: Path, until_ns: int) -> list[tuple[float, str]]:
             text = "gone"
         if not seen or text != seen[-1][1]:
             seen.append((now / NS_PER_S, text))
+        if text == end or (end == "*" and text != "gone"):
+            break
         sleep_until_mono(now + 50 * NS_PER_MS)
     return seen
 

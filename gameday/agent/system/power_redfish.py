@@ -20,6 +20,11 @@ from gameday.faults.hosts.power import Supply, System
 TIMEOUT_S = 6
 """A BMC answers within a second or two; one that hangs must not hold up the others' end."""
 
+TRIES, PAUSE_S = 3, 1
+"""BMCs that are busy with themselves refuse connections, or answer 5xx to a read; sushy then asks
+again this often, in seconds. What acts is asked again only where no answer came: the same reset
+twice leaves a machine as one does."""
+
 PARALLEL = 16
 """BMCs asked at once: a rack loses its power as one."""
 
@@ -96,7 +101,7 @@ def _open(system: System, secrets: Tuple[str, ...]) -> Any:
     base, _, path = str(system["url"]).partition("/redfish/v1")
     how = connector.Connector(
         base, verify=system.get("ca_file") or True, default_request_timeout=TIMEOUT_S,
-        connect_timeout=TIMEOUT_S,
+        connect_timeout=TIMEOUT_S, server_side_retries=TRIES, server_side_retries_delay=PAUSE_S,
     )  # fmt: skip
     root = sushy.Sushy(base, auth=auth.BasicAuth(*secrets), connector=how)
     if path.strip("/"):

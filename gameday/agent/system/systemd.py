@@ -59,9 +59,13 @@ def timer_is_armed(lease_id: str) -> bool:
 
 
 def disarm_timer(lease_id: str) -> None:
-    """Stop the lease's timer, if there is one."""
+    """Stop the lease's timer, if there is one, and what it has started, unless that is us."""
     if timer_is_armed(lease_id):
         stop(f"{_unit(lease_id)}.timer")
+    service = f"{_unit(lease_id)}.service"
+    own = Path("/proc/self/cgroup").read_text(encoding="utf-8")
+    if service not in own and _is_loaded(service):
+        stop(service)
 
 
 def install_boot_unit(argv: Sequence[str]) -> None:

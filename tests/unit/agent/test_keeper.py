@@ -105,3 +105,31 @@ def test_a_lease_that_somebody_ended_is_left_alone(leases: Leases) -> None:
     leases.ledger.end(LEASE)
     assert [keeper.keep(one), keeper.hold(one), keeper.reap(one)] == [0, 0, 0]
     assert not leases.driven and not leases.disarmed
+
+
+def test_the_last_resort_ends_what_nobody_else_ended(leases: Leases) -> None:
+    one = watch(leases)
+    assert keeper.last(one) == 0
+    assert vigil.LAST_GRACE_NS <= leases.disarmed[0] - one.expire_ns < vigil.LAST_GRACE_NS + LATE_NS
+
+
+def test_the_last_resort_leaves_what_has_ended(leases: Leases) -> None:
+    one = watch(leases)
+    leases.ledger.end(LEASE)
+    assert keeper.last(one) == 0
+    assert leases.disarmed == []
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_the_last_resort_prepares_where_nobody_else_lives(
+    leases: Leases, monkeypatch: pytest.MonkeyPatch, lives: bool
+) -> None:
+    """An interpreter that only begins to import when its turn comes would be late."""
+    prepared: list[int] = []
+    monkeypatch.setattr(vigil, "lives", lambda *_: lives)
+    monkeypatch.setattr(
+        keeper, "_tools", lambda: (prepared.append(mono_ns()), (leases, leases.ledger))[1]
+    )
+    one = watch(leases)
+    assert keeper.last(one) == 0
+    assert (prepared[0] >= one.expire_ns) == lives
