@@ -8,15 +8,27 @@ cd "$(dirname "$0")/.."
 # The unit tests come first: they fail within seconds.
 .venv/bin/pytest tests/unit
 
-# Then the lab's and those on kernels of their own, side by side: both mostly wait. (pytest-xdist's
-# groups would do the same, but 3.8 does not see them under pytest 9.2.)
-log=$(mktemp)
-.venv/bin/pytest tests/uml -p no:cacheprovider >"$log" 2>&1 &
-uml=$!
-# Its machines and nodes die with it.
-trap 'kill "$uml" 2>/dev/null || true; rm -f "$log"' EXIT
+# Then three side by side, which mostly wait: the lab, kernels of their own, and a node that boots
+# systemd. (pytest-xdist's groups would do the same, but 3.8 does not see them under pytest 9.2.)
+node=(tests/uml/test_systemd.py tests/uml/test_units.py tests/uml/test_reboot.py)
+logs=$(mktemp -d)
+lanes=()
+# Their machines and nodes die with them.
+trap 'kill "${lanes[@]}" 2>/dev/null || true; rm -rf "$logs"' EXIT
+
+lane() { # name, arguments of pytest
+    local name=$1
+    shift
+    .venv/bin/pytest -p no:cacheprovider "$@" >"$logs/$name" 2>&1 &
+    lanes+=($!)
+}
+
+lane node "${node[@]}"
+lane kernels tests/uml "${node[@]/#/--ignore=}"
 failed=0
 .venv/bin/pytest tests/lab || failed=$?
-wait "$uml" || failed=$?
-cat "$log"
+for pid in "${lanes[@]}"; do
+    wait "$pid" || failed=$?
+done
+cat "$logs/node" "$logs/kernels"
 exit "$failed"

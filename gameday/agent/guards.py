@@ -8,7 +8,8 @@
   the end: an interpreter takes its time to begin on a busy node.
 
 Keeper and reaper look for each other once a second and start each other again. Leases whose
-window the kernel keeps have only the reaper: it removes what is inert by then.
+window the kernel keeps have only the reaper: it removes what is inert by then. After a reboot a
+unit of systemd ends whatever lease is open.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ def start(receipt: Receipt, fault: Fault, ledger: Ledger) -> None:
         watch.start("keep")
     if watch.kept == "process":
         _start_last(watch)
+    if systemd.running():
+        # A reboot ends what the kernel keeps, but only somebody who looks can close its receipt.
+        systemd.install_boot_unit([*vigil.program(), "boot"])
 
 
 def alive(lease_id: str, ledger: Ledger) -> Tuple[str, ...]:
@@ -69,7 +73,6 @@ def _start_last(watch: vigil.Watch) -> None:
     last = [*vigil.program(), "last", *watch.words()]
     if systemd.running():
         systemd.arm_timer(watch.lease, left_s, last)
-        systemd.install_boot_unit([*vigil.program(), "boot"])
         return
     argv = ["/bin/sh", "-c", SLEEP_THEN_END, "gameday-sleeper", f"{left_s:.1f}", *last]
     vigil.remember(watch.entries, watch.lease, "sleeper", vigil.detach(argv))

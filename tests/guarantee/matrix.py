@@ -61,7 +61,7 @@ CASES = (
                 "burst_bytes": 1314}), "echo", size=1400),
     Case("disk-throttle", "disk-throttle",
          {"path": DEVICE, "layer": "volume", "limits": {"write_iops": 2}, "unit": "",
-          "container": "", "process": "writer", "pid": 0}, "write"),
+          "container": "", "name": "writer", "pid": 0}, "write"),
     Case("disk-delay", "disk-delay",
          {"path": DEVICE, "read_delay_ms": 0, "write_delay_ms": 450}, "write"),
     Case("disk-readonly", "disk-readonly", {"path": DATA, "means": "remount"}, "file"),

@@ -139,6 +139,29 @@ def test_reaper_tidies_when_only_the_controller_is_dead(drill: Drill) -> None:
     assert drill.gameday("recover", "--reports", str(drill.reports)).returncode == 0
 
 
+def test_controller_killed_half_way_through_arming(drill: Drill) -> None:
+    """One node is armed, another waits: its ledger's lock is held until the controller is dead."""
+    lock = "/var/lib/gameday/ledger/.lock"
+    drill.lab.exec("lon-1", ["mkdir", "-p", "-m", "700", "/var/lib/gameday/ledger"])
+    holder = drill.lab.popen("lon-1", ["flock", "--no-fork", lock, "sleep", "120"])
+    process = drill.start(drill.experiment(lambda data: None))
+    wait(lambda: any(e["kind"] == "lease.armed" for e in drill.events()), 90,
+         lambda: (drill.home / "run.log").read_text()[-2000:])  # fmt: skip
+    process.kill()
+    process.wait()
+    kinds = [(e["kind"], e["data"]["node"]) for e in drill.events() if "lease" in e["data"]]
+    assert ("lease.arm-intent", "lon-1") in kinds and ("lease.armed", "lon-1") not in kinds
+    holder.kill()
+    holder.wait(timeout=10)
+    _, expire = drill.window()
+    until(expire + 1)
+    done = drill.gameday("recover", "--reports", str(drill.reports))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert drill.report()["clean"]["proven"] is True
+    assert drill.report()["verdict"]["verdict"] != "met"
+    assert drill.leftovers() == []
+
+
 def test_ctrl_c_before_arming_leaves_an_aborted_report(drill: Drill) -> None:
     process = drill.start(drill.experiment(lambda data: data["steady_state"].update(for_s=20)))
     drill.wait_step("steady-state")

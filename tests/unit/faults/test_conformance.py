@@ -13,6 +13,7 @@ from gameday.errors import NodeError
 from gameday.faults import TABLE
 from gameday.faults.base import Facts
 from gameday.record.types import Lease
+from tests.guarantee import matrix
 from tests.unit.faults.fake_host import FakeHost
 
 CASES = Path(__file__).resolve().parents[2] / "cases" / "faults"
@@ -171,3 +172,10 @@ def test_partition_says_what_is_missing(missing: str) -> None:
     facts = Facts("3.11", "6.1", True, "nft", {missing: "install it"}, ("lo",), "b")
     assert TABLE["partition"].available(facts) == "install it"
     assert TABLE["noop"].available(facts) is None
+
+
+@pytest.mark.parametrize("case", matrix.CASES, ids=lambda case: case.name)
+def test_the_guarantees_matrix_speaks_as_the_kinds_do(case: matrix.Case) -> None:
+    """A spec of another shape would be refused, and its cells would show nothing."""
+    shapes = [set(spec) for name, spec in SPECS.items() if name.split(".")[0] == case.kind]
+    assert set(case.spec) in shapes
