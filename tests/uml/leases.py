@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from gameday.clock import NS_PER_S, mono_ns, sleep_until_mono
@@ -56,15 +57,24 @@ def window(controller: Controller, lease: str) -> tuple[float, float]:
 
 def wait_ended(node: SystemdMachine, lease: str) -> None:
     """Wait until the node's ledger has a lease as ended, and what ended it has ended too."""
-    deadline = mono_ns() + int(LATE_S * NS_PER_S)
-    while f"{lease}.ended.json" not in node.exec("ls", "/var/lib/gameday/ledger").split() or (
-        node.exec("pgrep", "-f", lease, check=False)
-    ):
-        assert mono_ns() < deadline, node.exec("pgrep", "-af", "gameday", check=False)
-        sleep_until_mono(mono_ns() + NS_PER_S // 5)
+    until(lambda: "" if f"{lease}.ended.json" in ledger(node) else f"open: {ledger(node)}")
+    until(lambda: node.exec("pgrep", "-af", lease, check=False))
 
 
 def assert_nothing_left(node: SystemdMachine, lease: str) -> None:
-    """Once the lease has ended: no unit, file or process."""
+    """Once the lease has ended: no unit, file or process, as soon as systemd has tidied up."""
     wait_ended(node, lease)
-    assert node.exec("sh", "-c", LEFT).split() == []
+    until(lambda: node.exec("sh", "-c", LEFT))
+
+
+def ledger(node: SystemdMachine) -> list[str]:
+    """Names of the files in the node's ledger."""
+    return node.exec("ls", "/var/lib/gameday/ledger").split()
+
+
+def until(left: Callable[[], str]) -> None:
+    """Look until nothing is told any more; fails with what is told in the end."""
+    deadline = mono_ns() + int(LATE_S * NS_PER_S)
+    while told := left().strip():
+        assert mono_ns() < deadline, told
+        sleep_until_mono(mono_ns() + NS_PER_S // 5)
