@@ -152,10 +152,13 @@ def writer(path: str, kind: str) -> None:
 
 
 def _write(path: str) -> bool:
-    """Whether a synchronous write failed."""
+    """Whether a write failed: to a device a synchronous one; to a file one that is over at once.
+
+    A file system cannot be made read-only while somebody has a file open for writing there.
+    """
+    how = os.O_DSYNC if path.startswith("/dev/") else os.O_CREAT
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_DSYNC | (0 if path.startswith("/dev/")
-                                                          else os.O_CREAT))  # fmt: skip
+        handle = os.open(path, os.O_WRONLY | how)
         try:
             os.write(handle, b"x" * 4096)
         finally:
