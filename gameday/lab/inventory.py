@@ -38,10 +38,24 @@ def render(state: str) -> str:
                     }
                 },
             },
-            "children": {"sites": {"children": _sites()}, "roles": {"children": roles}},
+            "children": {
+                "sites": {"children": _sites()}, "racks": {"children": _racks()},
+                "roles": {"children": roles},
+            },
         }
     }  # fmt: skip
     return HEAD + yaml.safe_dump(data, sort_keys=False, width=100)
+
+
+def _racks() -> dict[str, Any]:
+    """A site's servers stand in racks of one each, lettered, clients' in one; routers in none."""
+    racks: dict[str, Any] = {}
+    for site in t.SITES:
+        for number, one in enumerate(n for n in t.NODES if n.site == site.name):
+            letter = "a" if one.vantage_only else chr(ord("a") + number)
+            hosts = racks.setdefault(f"{site.code}-{letter}", {"hosts": {}})["hosts"]
+            hosts[one.name] = {}
+    return racks
 
 
 def _sites() -> dict[str, Any]:

@@ -53,7 +53,7 @@ def timelines(draw: st.DrawFn) -> tuple[list[Seen], int, int, int]:
     return samples, truth, period, sum(bound)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(timelines())
 def test_settled_holds_the_truth(timeline: tuple[list[Seen], int, int, int]) -> None:
     samples, truth, period, clock = timeline
@@ -71,7 +71,7 @@ def test_settled_holds_the_truth(timeline: tuple[list[Seen], int, int, int]) -> 
         assert found.hi - found.lo <= (2 + found.missing) * period + clock
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(timelines(), st.integers(0, 10), st.integers(0, 5 * MS))
 def test_first_holds_the_truth(
     timeline: tuple[list[Seen], int, int, int], before: int, bound: int

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gameday.measures.base import Measurement
@@ -16,7 +16,7 @@ from gameday.measures.runner import measure_all
 from tests.unit.synthetic import MS, S, Truth, make_record
 
 HTTP_PERIOD = 500 * MS
-SLOW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=12)
 
 
 def clock_bound(truth: Truth) -> int:
