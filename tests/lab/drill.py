@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -33,7 +34,15 @@ class Drill:
             "PATH": os.environ["PATH"], "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config"),
             "PYTHONPATH": str(ROOT),
         }  # fmt: skip
+        self._started: list[subprocess.Popen[str]] = []
         assert self.gameday("keygen").returncode == 0
+
+    def close(self) -> None:
+        """End what was started and still runs: a test that failed must not disturb the next."""
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.wait(timeout=RUN_TIMEOUT_S)
 
     def gameday(self, *argv: str, timeout_s: float = RUN_TIMEOUT_S) -> Any:
         """Run the command line to its end."""
@@ -45,11 +54,13 @@ class Drill:
     def start(self, experiment: Path, inventory: Path | None = None) -> subprocess.Popen[str]:
         """Start a run in the background, with its output in a file."""
         log = open(self.home / "run.log", "w", encoding="utf-8")  # noqa: SIM115 - the child's
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "gameday.cli.main", "run", str(experiment), "-i",
              str(inventory or self.lab.inventory), "--yes", "--reports", str(self.reports)],
             stdout=log, stderr=log, cwd=self.home, env=self.environment, text=True,
         )  # fmt: skip
+        self._started.append(process)
+        return process
 
     def run(self, experiment: Path, inventory: Path | None = None) -> Any:
         """Run an experiment to its end."""
@@ -65,7 +76,7 @@ class Drill:
 
     def events(self) -> list[dict[str, Any]]:
         """The newest run's journal, as far as it got."""
-        if not self.reports.is_dir():
+        if not self.reports.is_dir() or not any(self.reports.iterdir()):
             return []
         path = self.run_directory / "events.jsonl"
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []

@@ -15,13 +15,13 @@ import yaml
 from tests.lab.drill import ROOT, Drill
 
 FOR_S = {
-    "rtt-triples-frankfurt-london": 8,
-    "brownout-london": 10,
     "one-way-frankfurt": 14,
     "witness-lost-amsterdam": 8,
     "rack-isolated-frankfurt": 10,
     "ingress-hangs-frankfurt": 14,
     "quorum-lost-502-storm": 14,
+    "brownout-london": 10,
+    "rtt-triples-frankfurt-london": 8,
 }
 """Long enough for elections (1 to 2 s) and for GSLB to withdraw a site (4 to 6 s)."""
 
