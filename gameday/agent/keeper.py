@@ -103,10 +103,11 @@ def last(watch: Watch) -> int:
     """
     turn = watch.expire_ns + LAST_GRACE_NS
     others = any(vigil.lives(watch.entries, watch.lease, role) for role in ("keep", "reap"))
-    if not watch.wait(turn if others else 0, "last"):
-        return 0
+    is_open = watch.wait(turn if others else 0, "last")
     leases, ledger = _tools()
-    sleep_until_mono(turn)
+    if is_open:
+        sleep_until_mono(turn)
+    # Also where it has ended: who ended it may have died before it had tidied up.
     return end(watch.lease, leases, ledger)
 
 
@@ -128,13 +129,14 @@ def _tools() -> Tuple[Leases, Ledger]:
 
 
 def end(lease_id: str, leases: Leases, ledger: Ledger) -> int:
-    """Disarm a lease now, trying again for a while; 0 where it is gone."""
+    """Disarm a lease now, trying again for a while; 0 where it and its guards are gone."""
     from gameday.errors import GamedayError
 
     for _ in range(RETRY_MAX):
-        if not ledger.is_open(lease_id):
-            return 0
         try:
+            if not ledger.is_open(lease_id):
+                leases.tidy(lease_id)
+                return 0
             if leases.disarm(lease_id)["observation"]["state"] == "absent":
                 return 0
         except (GamedayError, OSError) as error:
@@ -150,6 +152,8 @@ def boot(leases: Leases, ledger: Ledger) -> int:
     for receipt in ledger.open_leases():
         if receipt.boot_id != boot_id():
             worst = max(worst, end(str(receipt.lease["id"]), leases, ledger))
+    # Power may have gone between the end of the last lease and of the unit that runs this.
+    leases.tidy()
     return worst
 
 

@@ -81,6 +81,17 @@ class Leases:
             done, observation = self._remove(receipt)
         return {"done": done, "observation": to_json(observation)}
 
+    def tidy(self, ended: str = "") -> None:
+        """Remove the last resort of a lease that has ended, and after the last the boot unit.
+
+        Disarming does it too; this is for when who disarmed died or failed half way. Idempotent.
+
+        Raises:
+            NodeError: where systemd refuses.
+        """
+        with self.ledger.locked():
+            self._tidy(ended)
+
     def audit(self) -> Dict[str, Any]:
         """Everything on this node that carries a lease's tag, known to the ledger or not."""
         left: List[str] = []
@@ -130,10 +141,14 @@ class Leases:
         observation = fault.observe(lease, receipt.before, self.host)
         if observation.state == "absent":
             self.ledger.end(lease.id)
-            guards.stop_last(lease.id, self.ledger)
-            if not self.ledger.open_leases():
-                systemd.remove_boot_unit()
+            self._tidy(lease.id)
         return done, observation
+
+    def _tidy(self, ended: str) -> None:
+        if ended:
+            guards.stop_last(ended, self.ledger)
+        if not self.ledger.open_leases():
+            systemd.remove_boot_unit()
 
     def _check_count(self) -> None:
         if len(self.ledger.open_leases()) >= LEASES_MAX:

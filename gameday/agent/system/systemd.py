@@ -60,12 +60,10 @@ def timer_is_armed(lease_id: str) -> bool:
 
 def disarm_timer(lease_id: str) -> None:
     """Stop the lease's timer, if there is one, and what it has started, unless that is us."""
-    if timer_is_armed(lease_id):
-        stop(f"{_unit(lease_id)}.timer")
-    service = f"{_unit(lease_id)}.service"
+    timer, service = f"{_unit(lease_id)}.timer", f"{_unit(lease_id)}.service"
     own = Path("/proc/self/cgroup").read_text(encoding="utf-8")
-    if service not in own and _is_loaded(service):
-        stop(service)
+    for unit in (timer,) if service in own else (timer, service):
+        _stop_loaded(unit)
 
 
 def install_boot_unit(argv: Sequence[str]) -> None:
@@ -130,6 +128,16 @@ def has_boot_unit() -> bool:
     if vigil.LOCAL:
         return False
     return BOOT_UNIT.exists() and BOOT_UNIT.read_text(encoding="utf-8").startswith(BOOT_MARK)
+
+
+def _stop_loaded(unit: str) -> None:
+    try:
+        if _is_loaded(unit):
+            stop(unit)
+    except NodeError:
+        # A timer whose service has ended goes by itself, also between look and stop.
+        if _is_loaded(unit):
+            raise
 
 
 def _is_loaded(unit: str) -> bool:

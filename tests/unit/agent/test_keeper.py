@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from gameday.agent import keeper, vigil
 from gameday.agent.ledger import Ledger
 from gameday.agent.vigil import Watch
+from gameday.errors import NodeError
 from gameday.record.types import Receipt
 from gameday.ticks import NS_PER_MS, NS_PER_S, mono_ns
 
@@ -32,6 +33,8 @@ class Leases:
         self.ledger, self.dues = ledger, dues
         self.driven: list[int] = []
         self.disarmed: list[int] = []
+        self.tidied: list[str] = []
+        self.refusals = 0
 
     def parts(self, receipt: Receipt) -> tuple[None, None]:
         return None, None
@@ -43,7 +46,17 @@ class Leases:
     def disarm(self, lease: str) -> Any:
         self.disarmed.append(mono_ns())
         self.ledger.end(lease)
+        if self.refusals:
+            # As systemd may, after the ledger has the lease as ended.
+            self.refusals -= 1
+            raise NodeError("systemctl did not end within 20 s")
         return {"observation": {"state": "absent"}}
+
+    def tidy(self, lease: str = "") -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise NodeError("systemctl did not end within 20 s")
+        self.tidied.append(lease)
 
 
 @pytest.fixture
@@ -113,11 +126,29 @@ def test_the_last_resort_ends_what_nobody_else_ended(leases: Leases) -> None:
     assert vigil.LAST_GRACE_NS <= leases.disarmed[0] - one.expire_ns < vigil.LAST_GRACE_NS + LATE_NS
 
 
-def test_the_last_resort_leaves_what_has_ended(leases: Leases) -> None:
+def test_the_last_resort_only_tidies_up_after_what_has_ended(leases: Leases) -> None:
+    """Who ended it may have been killed before the boot unit was gone."""
     one = watch(leases)
     leases.ledger.end(LEASE)
     assert keeper.last(one) == 0
-    assert leases.disarmed == []
+    assert (leases.disarmed, leases.tidied) == ([], [LEASE])
+    assert mono_ns() < one.expire_ns
+
+
+def test_a_lease_is_not_over_before_its_guards_are_gone(
+    leases: Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where systemd refuses after the ledger has the lease as ended, it is asked again."""
+    monkeypatch.setattr(keeper, "RETRY_S", 0.001)
+    watch(leases)
+    leases.refusals = 3
+    assert keeper.end(LEASE, cast("Any", leases), leases.ledger) == 0
+    assert (len(leases.disarmed), leases.tidied) == (1, [LEASE])
+
+
+def test_the_boot_tidies_up_where_no_lease_is_open(leases: Leases) -> None:
+    assert keeper.boot(cast("Any", leases), leases.ledger) == 0
+    assert leases.tidied == [""]
 
 
 @pytest.mark.parametrize("lives", [True, False])
