@@ -27,7 +27,7 @@ def part(node: t.Node) -> Part:
                 f"--initial-cluster={cluster}", "--initial-cluster-token=gameday-lab",
                 f"--heartbeat-interval={t.HEARTBEAT_MS}", f"--election-timeout={t.ELECTION_MS}",
                 # As etcd does by itself since 3.5: who comes back unseats no leader.
-                "--pre-vote",
+                "--pre-vote=true",
             )
         ],
         packages=("etcd-server",),

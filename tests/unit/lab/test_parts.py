@@ -40,6 +40,7 @@ def test_an_etcd_member_knows_all_five_and_keeps_the_timeouts_that_the_inventory
     assert members[node.name] == options["initial-advertise-peer-urls"]
     assert int(options["heartbeat-interval"]) == t.HEARTBEAT_MS
     assert int(options["election-timeout"]) == t.ELECTION_MS
+    assert options["pre-vote"] == "true"
     assert max(t.RTT_MS.values()) * 10 <= t.ELECTION_MS
 
 
