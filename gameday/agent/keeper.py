@@ -58,7 +58,7 @@ def keep(watch: Watch) -> int:
     """Wait for the window, drive the effect through it, end the lease."""
     if not watch.wait(watch.fire_ns - PREPARE_NS, "keep"):
         return 0
-    leases, ledger = _tools()
+    leases, ledger = _ready(watch)
     receipt = ledger.get(watch.lease)
     lease, fault = leases.parts(receipt)
     if not watch.wait(watch.fire_ns, "keep"):
@@ -81,7 +81,7 @@ def hold(watch: Watch) -> int:
     """A keeper whose kind has nothing more to do: wait for the end, end the lease."""
     if not watch.wait(watch.expire_ns - PREPARE_NS, "keep"):
         return 0
-    leases, ledger = _tools()
+    leases, ledger = _ready(watch)
     sleep_until_mono(watch.expire_ns)
     return _end_kept(watch, leases, ledger)
 
@@ -91,7 +91,7 @@ def reap(watch: Watch) -> int:
     grace = TIDY_GRACE_NS if watch.kept == "kernel" else REAP_GRACE_NS
     if not watch.wait(watch.expire_ns + grace - PREPARE_NS, "reap"):
         return 0
-    leases, ledger = _tools()
+    leases, ledger = _ready(watch)
     sleep_until_mono(watch.expire_ns + grace)
     return end(watch.lease, leases, ledger)
 
@@ -104,7 +104,7 @@ def last(watch: Watch) -> int:
     turn = watch.expire_ns + LAST_GRACE_NS
     others = any(vigil.lives(watch.entries, watch.lease, role) for role in ("keep", "reap"))
     is_open = watch.wait(turn if others else 0, "last")
-    leases, ledger = _tools()
+    leases, ledger = _ready(watch)
     if is_open:
         sleep_until_mono(turn)
     # Also where it has ended: who ended it may have died before it had tidied up.
@@ -116,6 +116,19 @@ def _end_kept(watch: Watch, leases: Leases, ledger: Ledger) -> int:
         # What is left is inert by now; the reaper removes it if the controller does not.
         return 0
     return end(watch.lease, leases, ledger)
+
+
+def _ready(watch: Watch) -> Tuple[Leases, Ledger]:
+    """Import everything that driving and ending a lease takes, before it is due."""
+    from gameday.errors import GamedayError
+
+    leases, ledger = _tools()
+    try:
+        leases.prepare(watch.lease)
+    except (GamedayError, OSError, ImportError) as error:
+        # What is due is tried all the same, and only later for it.
+        ledger.note(watch.lease, f"not prepared: {error}")
+    return leases, ledger
 
 
 def _tools() -> Tuple[Leases, Ledger]:

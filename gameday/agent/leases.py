@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Tuple
@@ -119,6 +120,18 @@ class Leases:
             except (GamedayError, OSError) as error:
                 self.ledger.note(lease.id, f"driving failed: {error}")
                 return since_ns + DRIVE_RETRY_NS
+
+    def prepare(self, lease_id: str) -> None:
+        """Import what driving and ending a lease needs, where a process keeps its window.
+
+        Raises:
+            NodeError: where there is no such lease. ImportError: where a module is missing.
+        """
+        receipt = self.ledger.get(lease_id)
+        lease, fault = self.parts(receipt)
+        if fault.kept_by(lease.spec) == "process":
+            for name in fault.imports:
+                importlib.import_module(name)
 
     def parts(self, receipt: Receipt) -> Tuple[Lease, Fault]:
         """The lease of a receipt, and its kind."""

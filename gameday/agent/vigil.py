@@ -36,8 +36,8 @@ ENTRIES = HOME + "/ledger"
 PYTHON_FLAGS = ("-I", "-S")
 """Neither the node's environment nor its site-packages shall change what runs; also less memory."""
 
-PREPARE_NS = 2 * NS_PER_S
-"""Before something is due: importing what does it takes 0.1 s, and on a node that is starved of
+PREPARE_NS = 3 * NS_PER_S
+"""Before something is due: importing what does it takes 0.2 s, and on a node that is starved of
 processor, as one under a fault can be, more than ten times that."""
 
 LAST_GRACE_NS = 600_000_000

@@ -112,12 +112,15 @@ class Fault(Protocol):
         summary: one line for people.
         only_changes: ``drive`` only changes what ``arm`` made; it can bring nothing back that
             was disarmed meanwhile.
+        imports: heavy modules that ``drive`` and ``disarm`` import on a node; where a process
+            keeps the window it imports them before it is due.
     """
 
     kind: str
     Params: type
     summary: str
     only_changes: bool
+    imports: Tuple[str, ...]
 
     def kept_by(self, spec: Mapping[str, Any]) -> str:
         """ "kernel" where the node's kernel ends the window by itself; "process" where a
@@ -175,6 +178,7 @@ class KernelKept:
     """For kinds whose window the node's kernel keeps; nothing is driven."""
 
     only_changes = False
+    imports: Tuple[str, ...] = ()
 
     def kept_by(self, spec: Mapping[str, Any]) -> str:
         """The kernel, whatever the spec."""
@@ -195,6 +199,7 @@ class ProcessKept:
     """For kinds of one node whose effect a process starts and ends."""
 
     only_changes = False
+    imports: Tuple[str, ...] = ()
 
     def kept_by(self, spec: Mapping[str, Any]) -> str:
         """A process, whatever the spec."""

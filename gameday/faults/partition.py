@@ -76,6 +76,7 @@ class Partition(KernelKept):
 
     kind = "partition"
     Params: type = PartitionParams
+    imports: Tuple[str, ...] = ("pyroute2.iproute",)
     summary = "packets between groups of nodes vanish; v4 and v6, all or some of them"
 
     def kept_by(self, spec: Mapping[str, Any]) -> str:

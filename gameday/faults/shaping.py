@@ -42,6 +42,7 @@ class Shaping:
 
     leaf_needs: Tuple[str, ...] = ()
     only_changes = False
+    imports: Tuple[str, ...] = ("pyroute2.iproute",)
 
     def kept_by(self, spec: Mapping[str, Any]) -> str:
         """The kernel keeps what leaves, a process what arrives."""

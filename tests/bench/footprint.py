@@ -18,7 +18,7 @@ OURS = b"/var/lib/gameday/agent/"
 """In the arguments of every process of the agent, and of no other."""
 
 REPETITIONS = 5
-WINDOW_S = 4
+WINDOW_S = 6
 INTO_NS = 1_500_000_000
 """Memory is read this long after the window's start: what armed has given its memory back."""
 

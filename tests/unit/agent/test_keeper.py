@@ -34,10 +34,14 @@ class Leases:
         self.driven: list[int] = []
         self.disarmed: list[int] = []
         self.tidied: list[str] = []
+        self.prepared: list[tuple[str, int]] = []
         self.refusals = 0
 
     def parts(self, receipt: Receipt) -> tuple[None, None]:
         return None, None
+
+    def prepare(self, lease: str) -> None:
+        self.prepared.append((lease, mono_ns()))
 
     def drive(self, fault: Any, lease: Any, receipt: Receipt, since_ns: int) -> int | None:
         self.driven.append(since_ns)
@@ -85,6 +89,7 @@ def test_the_keeper_drives_when_asked_and_ends_on_time(leases: Leases) -> None:
     assert 0 <= leases.driven[0] < LATE_NS
     assert 100 * NS_PER_MS <= leases.driven[1] < 100 * NS_PER_MS + LATE_NS
     assert 0 <= leases.disarmed[0] - one.expire_ns < LATE_NS
+    assert [lease for lease, at in leases.prepared if at < one.fire_ns] == [LEASE]
 
 
 def test_a_keeper_with_nothing_to_do_gives_its_memory_back(leases: Leases) -> None:
@@ -99,6 +104,7 @@ def test_what_it_becomes_ends_the_lease(leases: Leases) -> None:
     one = watch(leases)
     assert keeper.hold(one) == 0
     assert 0 <= leases.disarmed[0] - one.expire_ns < LATE_NS
+    assert [lease for lease, at in leases.prepared if at < one.expire_ns] == [LEASE]
 
 
 def test_a_window_that_the_kernel_keeps_is_left_to_the_reaper(leases: Leases) -> None:
