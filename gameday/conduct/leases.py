@@ -13,6 +13,7 @@ from gameday.conduct.collect import Recorder
 from gameday.conduct.fleet import Fleet
 from gameday.conduct.limits import DISARM_TRY_NS
 from gameday.errors import CannotRun, NodeError, Unreachable
+from gameday.faults import TABLE
 from gameday.record import kinds
 from gameday.record.types import Lease, to_json
 from gameday.transport.agent import Agent
@@ -102,12 +103,17 @@ class Leases:
         """Show that our own SSH packets reach the exemption, which stands before every DROP.
 
         A packet that the exemption returns never sees the rules behind it, so a counter that
-        grows while we talk proves that the window cannot cut us off.
+        grows while we talk proves that the window cannot cut us off. What a process keeps has
+        no rules before its window: nodes refuse it where it would hit our path.
 
         Raises:
             CannotRun: where a node's exemption did not count our packets.
         """
-        nodes = by_node(lease for lease in leases if "exempt" in lease.spec)
+        nodes = by_node(
+            lease
+            for lease in leases
+            if "exempt" in lease.spec and TABLE[lease.kind].kept_by(lease.spec) == "kernel"
+        )
 
         def ask(node: str, agent: Agent) -> bool:
             held = True

@@ -140,6 +140,7 @@ class Partition(KernelKept):
             there = host.traffic.blackholed(_table(lease))
             if there:
                 raise NodeError(f"routing table {_table(lease)} holds {', '.join(there)}")
+            rules.spare_ours(lease.spec["to"], lease.spec["exempt"], found["controller"])
         return found
 
     def arm(self, lease: Lease, before: Mapping[str, Any], host: Host) -> None:

@@ -15,12 +15,14 @@ This module travels to nodes: standard library only, Python 3.9 syntax.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from gameday.clock import NS_PER_S
+from gameday.errors import NodeError
 from gameday.faults.hosts import Host
 from gameday.record.types import Lease, Observation
 
@@ -58,6 +60,24 @@ class Chain:
     base: str
     rules: Tuple[str, ...]
     exempt: str = "src"
+
+
+def spare_ours(networks: Sequence[str], exempt: Sequence[str], controller: str) -> None:
+    """Where no rule can exempt our own path: refuse what would hit it.
+
+    Raises:
+        NodeError: where one of ``networks`` holds the controller's address, or overlaps with a
+            management network.
+    """
+    for text in networks:
+        network = ipaddress.ip_network(text, strict=False)
+        for own in (*exempt, controller):
+            ours = ipaddress.ip_network(own, strict=False)
+            if ours.version == network.version and ours.overlaps(network):
+                raise NodeError(
+                    f"{text} would cut our own path: {own} lies in it; use mechanism netfilter, "
+                    "or leave it out"
+                )
 
 
 class RuleSet:

@@ -93,6 +93,7 @@ class Shaping:
         peers = [x for flow in lease.spec["flows"] for x in flow["dst"]]
         devices = host.traffic.devices_to(peers)
         if lease.spec["direction"] == "ingress":
+            rules.spare_ours(peers, lease.spec["exempt"], host.controller()[0])
             return {"devices": sorted(devices)}
         found = _rules(lease, ["1"] * len(lease.spec["flows"])).before(host)
         found["roots"] = {device: host.traffic.root(device) for device in sorted(devices)}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import os
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -48,20 +49,29 @@ def agent_package() -> Package:
     root = Path(__file__).resolve().parent.parent
     paths = [root / name for name in OWN] + [root / "record" / name for name in OWN_RECORD]
     for package in OWN_PACKAGES:
-        paths += sorted((root / package).rglob("*.py"))
+        paths += _sources(root / package)
     for path in paths:
         files[f"gameday/{path.relative_to(root).as_posix()}"] = path.read_bytes()
     for library in CARRIED:
         spec = importlib.util.find_spec(library)
         require(spec is not None and spec.origin, f"{library} is not installed")
         base = Path(str(spec.origin)).parent  # type: ignore[union-attr]
-        for path in sorted(base.rglob("*.py")):
+        for path in _sources(base):
             name = f"{library}/{path.relative_to(base).as_posix()}"
             instead = REPLACED / name
             files[name] = (instead if instead.exists() else path).read_bytes()
     content = _zip(files)
     require(len(content) <= BYTES_MAX, f"the agent has {len(content)} bytes")
     return Package(content, hashlib.sha256(content).hexdigest())
+
+
+def _sources(base: Path) -> list[Path]:
+    """Every source file below a directory; byte code is not looked at, since it comes and goes."""
+    found = []
+    for directory, inner, names in os.walk(base):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        found += [Path(directory, name) for name in names if name.endswith(".py")]
+    return sorted(found)
 
 
 def _zip(files: dict[str, bytes]) -> bytes:

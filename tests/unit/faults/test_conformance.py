@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,6 +167,25 @@ def test_partition_exempts_controller_and_management() -> None:
     assert host.sets["gd-1a2b3c4d-m4"] == (4, ["198.19.0.0/24", "198.19.0.1"], 0)
     chain = [x for x in host.tables[4]["raw"] if x.startswith("-A GD-1a2b3c4d-I")]
     assert "RETURN" in chain[0] and "RETURN" in chain[1] and "DROP" in chain[3]
+
+
+@pytest.mark.parametrize("ours", ["198.19.0.1/32", "198.19.0.0/16", "198.19.0.77"])
+@pytest.mark.parametrize("case", ["partition, blackhole", "netem, ingress"])
+def test_what_no_rule_can_exempt_is_refused_where_it_would_hit_our_path(
+    case: str, ours: str
+) -> None:
+    """The controller is 198.19.0.1, the management network 198.19.0.0/24."""
+    one = next(c for c in matrix.CASES if c.name == case)
+    spec = json.loads(json.dumps(one.spec))
+    if "flows" in spec:
+        spec["flows"][0]["dst"].append(ours)
+    else:
+        spec["to"].append(ours)
+    for given in (one.spec, spec):
+        what = replace(lease("partition"), kind=one.kind, spec=given)
+        refused = pytest.raises(NodeError, match="would cut our own path")
+        with nullcontext() if given is one.spec else refused:
+            TABLE[one.kind].before(what, FakeHost())
 
 
 @pytest.mark.parametrize("missing", ["iptables", "iptables-time", "iptables-set", "ipset"])
