@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-.PHONY: help demo test bench guarantee lint setup lab-up lab-down
+.PHONY: help demo test bench guarantee accuracy lint setup lab-up lab-down
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -15,6 +15,9 @@ bench: setup ## Measure speed on fifty small nodes, as root; writes docs/benchma
 
 guarantee: setup ## Every kind of fault, everything that can die, as root; writes docs/guarantee.md
 	@.venv/bin/python -m tests.guarantee
+
+accuracy: setup ## Measurements beside an independent truth, as root; writes docs/accuracy.md
+	@.venv/bin/python -m tests.accuracy
 
 lint: setup ## ruff and mypy --strict
 	.venv/bin/ruff check .

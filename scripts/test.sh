@@ -6,29 +6,40 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 .venv/bin/gameday lab check
 # The unit tests come first: they fail within seconds.
-.venv/bin/pytest tests/unit
+.venv/bin/pytest -n 2 tests/unit
 
-# Then three side by side, which mostly wait: the lab, kernels of their own, and a node that boots
-# systemd. (pytest-xdist's groups would do the same, but 3.8 does not see them under pytest 9.2.)
+# Then four lanes side by side, which mostly wait: the lab; kernels of their own; databases in places
+# of their own; a node that boots systemd, and then a second lab for what is not about time.
+# Last, alone, what measures round trips.
 node=(tests/uml/test_systemd.py tests/uml/test_units.py tests/uml/test_reboot.py)
+data=(tests/lab/test_data_real.py tests/lab/test_databases.py)
+second=(tests/lab/test_anycast.py tests/lab/test_bad_input.py tests/lab/test_backends.py
+    tests/lab/test_power.py tests/lab/test_process.py tests/lab/test_sweep.py
+    tests/lab/test_upload.py)
+last=(tests/lab/test_slow_paths.py)
 logs=$(mktemp -d)
 lanes=()
 # Their machines and nodes die with them.
 trap 'kill "${lanes[@]}" 2>/dev/null || true; rm -rf "$logs"' EXIT
 
 lane() { # name, arguments of pytest
-    local name=$1
-    shift
-    .venv/bin/pytest -p no:cacheprovider "$@" >"$logs/$name" 2>&1 &
+    .venv/bin/pytest -p no:cacheprovider --durations=12 "${@:2}" >"$logs/$1" 2>&1 &
     lanes+=($!)
 }
 
+ended() { # place of the lane
+    wait "${lanes[$1]}" || failed=$?
+}
+
+failed=0
+echo "four lanes, about 16 minutes; meanwhile: tail -f $logs/*"
 lane node "${node[@]}"
 lane kernels tests/uml "${node[@]/#/--ignore=}"
-failed=0
-.venv/bin/pytest tests/lab || failed=$?
-for pid in "${lanes[@]}"; do
-    wait "$pid" || failed=$?
-done
-cat "$logs/node" "$logs/kernels"
+lane data "${data[@]}"
+lane lab tests/lab "${data[@]/#/--ignore=}" "${second[@]/#/--ignore=}" "${last[@]/#/--ignore=}"
+ended 0
+GAMEDAY_TEST_LAB=second lane second "${second[@]}"
+for place in 1 2 3 4; do ended "$place"; done
+cat "$logs/node" "$logs/kernels" "$logs/data" "$logs/lab" "$logs/second"
+.venv/bin/pytest -p no:cacheprovider "${last[@]}" || failed=$?
 exit "$failed"

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from gameday import clock
 from gameday.agent import guards
 from gameday.agent.ledger import Ledger
+from gameday.agent.moments import BEGAN, DONE, GONE, TRY, Moments
 from gameday.agent.system import systemd
 from gameday.errors import GamedayError, NodeError
 from gameday.faults import TABLE
@@ -41,6 +42,7 @@ class Leases:
     def __init__(self, ledger: Ledger, host: Host) -> None:
         self.ledger = ledger
         self.host = host
+        self._moments = Moments(ledger.entries)
 
     def arm(self, lease: Mapping[str, Any]) -> Dict[str, Any]:
         """Write the receipt, put the lease in place, read it back, start its reaper.
@@ -115,11 +117,14 @@ class Leases:
         with alone:
             if not self.ledger.is_open(lease.id):
                 return None
+            self._stamp(receipt, fault, BEGAN, TRY)
             try:
-                return fault.drive(lease, receipt.before, self.host, since_ns)
+                due = fault.drive(lease, receipt.before, self.host, since_ns)
             except (GamedayError, OSError) as error:
                 self.ledger.note(lease.id, f"driving failed: {error}")
                 return since_ns + DRIVE_RETRY_NS
+            self._stamp(receipt, fault, BEGAN, DONE)
+            return due
 
     def prepare(self, lease_id: str) -> None:
         """Import what driving and ending a lease needs, where a process keeps its window.
@@ -142,6 +147,7 @@ class Leases:
         """What is there, with the guards; a lease that waits for its keeper is armed."""
         lease, fault = self.parts(receipt)
         found = fault.observe(lease, receipt.before, self.host)
+        found = self._with_moments(found, receipt)
         if not self.ledger.is_open(lease.id):
             return found
         waits = receipt.boot_id == clock.boot_id() and self.host.mono_ns() < receipt.expire_mono_ns
@@ -150,12 +156,28 @@ class Leases:
 
     def _remove(self, receipt: Receipt) -> Tuple[List[str], Observation]:
         lease, fault = self.parts(receipt)
+        self._stamp(receipt, fault, GONE, TRY)
         done = fault.disarm(lease, receipt.before, self.host)
         observation = fault.observe(lease, receipt.before, self.host)
         if observation.state == "absent":
+            self._stamp(receipt, fault, GONE, DONE)
             self.ledger.end(lease.id)
             self._tidy(lease.id)
-        return done, observation
+        return done, self._with_moments(observation, receipt)
+
+    def _stamp(self, receipt: Receipt, fault: Fault, what: str, word: str) -> None:
+        """Keep when a process acted; a kernel does it at a known tick, a reboot has no moment."""
+        lease = receipt.lease
+        if fault.kept_by(lease["spec"]) == "process" and receipt.boot_id == clock.boot_id():
+            self._moments.stamp(str(lease["id"]), what, word, self.host.mono_ns())
+
+    def _with_moments(self, found: Observation, receipt: Receipt) -> Observation:
+        lease = str(receipt.lease["id"])
+        if receipt.boot_id != clock.boot_id():
+            return found
+        return replace(
+            found, began=self._moments.read(lease, BEGAN), gone=self._moments.read(lease, GONE)
+        )
 
     def _tidy(self, ended: str) -> None:
         if ended:

@@ -4,9 +4,11 @@
 /var/lib/gameday/            root only
   ledger/<lease>.json        receipt of a lease that may have left something
   ledger/<lease>.<role>.pid  process id of a guard of the lease
+  ledger/<lease>.began, .gone  see ``gameday.agent.moments``
   ledger/<lease>.ended.json  receipt of a lease that was disarmed and read back absent
   runs/<run>/                probe specification and samples of a run
   agent/<sha256>/            this program
+  carried/<sha256>.zip       libraries that only some probes need
 """
 
 from __future__ import annotations

@@ -12,9 +12,10 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from gameday import clock
+from gameday.agent import carried
 from gameday.errors import InvalidInput
 from gameday.probes import TABLE
 from gameday.probes.base import Failed, Outcome, Schedule, Target, Value
@@ -52,7 +53,8 @@ class Sampler:
         self.period_ns, self.timeout_ns = spec["period_ns"], spec["timeout_ns"]
         peers = tuple((name, address) for name, address in one["peers"])
         target = Target(self.target, tuple(one["addresses"]), peers)
-        schedule = Schedule(self.period_ns, self.timeout_ns)
+        until, run = int(spec.get("until_mono_ns", 0)), str(spec.get("run", ""))
+        schedule = Schedule(self.period_ns, self.timeout_ns, until, run, self.probe)
         self._look = kind.sampler(build(kind.Params, spec["params"]), self.node, target, schedule)
         self._store = store
         workers = 2 + self.timeout_ns // self.period_ns
@@ -68,14 +70,17 @@ class Sampler:
             left = due - clock.mono_ns()
             if left > 0 and stop.wait(left / clock.NS_PER_S):
                 break
-            self._pool.submit(self._one, seq)
+            self._pool.submit(self._one, seq, self._look)
             seq += 1
         self._pool.shutdown(wait=True)
+        last_looks = getattr(self._look, "last_looks", None)
+        for number, look in enumerate(last_looks() if last_looks else (), start=seq):
+            self._one(number, look)
 
-    def _one(self, seq: int) -> None:
+    def _one(self, seq: int, look: Callable[[], Outcome]) -> None:
         start = clock.mono_ns()
         try:
-            outcome: Outcome = self._look()
+            outcome: Outcome = look()
         except OSError as error:
             outcome = Failed(f"{type(error).__name__}: {error}"[:200])
         except Exception as error:  # noqa: BLE001 - a bug is a failed look, never silence
@@ -88,7 +93,9 @@ def stamp(who: Tuple[str, str, str], seq: int, start_ns: int, outcome: Outcome) 
     end = clock.mono_ns()
     probe, node, target = who
     if isinstance(outcome, Failed):
-        return Sample(probe, node, target, seq, start_ns, end, False, {}, outcome.reason)
+        return Sample(
+            probe, node, target, seq, start_ns, end, False, dict(outcome.value), outcome.reason
+        )
     return Sample(probe, node, target, seq, start_ns, end, True, dict(outcome.value), "")
 
 
@@ -105,25 +112,35 @@ class Listening:
 
     def run(self, start_ns: int, until_ns: int, stop: threading.Event) -> None:
         """Listen until ``until_ns`` (monotonic) or ``stop``."""
-        try:
-            close = self.kind.listen(self._params, self._emit)
-        except OSError as error:
-            self._emit("listener", Failed(f"cannot listen: {error}"))
-            return
+        ears: Any = None
         try:
             while clock.mono_ns() < until_ns:
-                self._emit("listener", Value({}))
+                if ears is None:
+                    ears = self._listen()
+                trouble = ears.trouble() if ears is not None else ""
+                if ears is not None:
+                    self._emit("listener", Failed(trouble) if trouble else Value({}))
                 if stop.wait(self.period_ns / clock.NS_PER_S):
                     break
         finally:
-            close()
+            if ears is not None:
+                ears.close()
 
-    def _emit(self, target: str, outcome: Outcome) -> None:
+    def _listen(self) -> Any:
+        """The listener at work; ``None``, and a sample that says why, where it cannot."""
+        try:
+            return self.kind.listen(self._params, self._emit)
+        except (OSError, InvalidInput) as error:
+            self._emit("listener", Failed(f"cannot listen: {error}"[:200]))
+            return None
+
+    def _emit(self, target: str, outcome: Outcome, since_ns: Optional[int] = None) -> None:
         now = clock.mono_ns()
         with self._lock:
             seq = self._next.get(target, 0)
             self._next[target] = seq + 1
-        self._store.write(stamp((self.probe, self.node, target), seq, now, outcome))
+        begin = now if since_ns is None else min(since_ns, now)
+        self._store.write(stamp((self.probe, self.node, target), seq, begin, outcome))
 
 
 def run(directory: Path) -> int:
@@ -133,6 +150,8 @@ def run(directory: Path) -> int:
         InvalidInput: where the specification is not usable.
     """
     spec = json.loads((directory / "probes.json").read_bytes())
+    if spec.get("carried"):
+        carried.use(spec["carried"])
     until = min(int(spec["until_mono_ns"]), clock.mono_ns() + RUN_NS_MAX)
     store, stop = Store(directory / "samples.jsonl"), threading.Event()
     loops: List[Any] = []
@@ -140,7 +159,8 @@ def run(directory: Path) -> int:
         if probe["kind"] not in TABLE:
             raise InvalidInput(f"this agent knows no probe kind {probe['kind']!r}")
         kind = Listening if TABLE[probe["kind"]].listens else Sampler
-        loops += [kind(probe, one, store) for one in probe["samplers"]]
+        told = {**probe, "until_mono_ns": until, "run": directory.name}
+        loops += [kind(told, one, store) for one in probe["samplers"]]
     begin = clock.mono_ns()
     threads = [
         threading.Thread(target=loop.run, args=(begin + i * STAGGER_NS, until, stop), daemon=True)

@@ -11,7 +11,7 @@ import os
 from typing import Any, BinaryIO, Callable, Dict
 
 from gameday import clock
-from gameday.agent import facts, front
+from gameday.agent import carried, facts, front
 from gameday.agent.leases import Leases
 from gameday.agent.ledger import Ledger
 from gameday.agent.system.host import RealHost
@@ -35,6 +35,8 @@ class Server:
             "leases": self.list_leases,
             "audit": self.leases.audit,
             "sweep": self.sweep,
+            "carried": self.carried,
+            "carry": self.carry,
             "probes_start": self.probes_start,
             "probes_stop": self.probes_stop,
             "forget": self.forget,
@@ -58,14 +60,25 @@ class Server:
 
         return sweep(self.leases, force, look)
 
-    def probes_start(self, run: str, probes: Any, lasts_ns: int) -> Dict[str, Any]:
+    def carried(self, sha256: str) -> Dict[str, Any]:
+        """Whether an archive of carried libraries is here, whole."""
+        return {"there": carried.there(sha256)}
+
+    def carry(self, sha256: str, content: str) -> Dict[str, Any]:
+        """Keep an archive of carried libraries."""
+        carried.keep(sha256, content)
+        return {}
+
+    def probes_start(
+        self, run: str, probes: Any, lasts_ns: int, carried_sha256: str = ""
+    ) -> Dict[str, Any]:
         """Write the specification and start the probe loop as a process of its own."""
         directory = self.ledger.run_directory(run)
         if (directory / "probes.json").exists():
             raise NodeError(f"the probes of {run} were started before")
         directory.mkdir(mode=0o700, parents=True)
         until = clock.mono_ns() + lasts_ns
-        spec = {"probes": probes, "until_mono_ns": until}
+        spec = {"probes": probes, "until_mono_ns": until, "carried": carried_sha256}
         (directory / "probes.json").write_text(json.dumps(spec), encoding="utf-8")
         pid = start_detached("probe", run)
         (directory / "pid").write_text(str(pid), encoding="ascii")

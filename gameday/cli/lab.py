@@ -18,13 +18,24 @@ def lab() -> None:
     """
 
 
+WITHOUT = click.option(
+    "--without", multiple=True, metavar="PART", help="Leave an optional part out; repeatable."
+)
+WITH = click.option(
+    "--with", "also", multiple=True, metavar="PART",
+    help="Add a part that is off by default; repeatable.",
+)  # fmt: skip
+
+
 @lab.command()
 @NAME
-def up(name: str) -> int:
+@WITHOUT
+@WITH
+def up(name: str, without: tuple[str, ...], also: tuple[str, ...]) -> int:
     """Bring the lab up; where it is up, put its etcd leader back in Frankfurt."""
     from gameday.lab import Lab
 
-    for line in Lab(name).up():
+    for line in Lab(name).up(without, also):
         click.echo(line)
     return 0
 
@@ -110,9 +121,11 @@ def netns(name: str) -> int:
 
 
 @lab.command()
-def check() -> int:
+@WITHOUT
+@WITH
+def check(without: tuple[str, ...], also: tuple[str, ...]) -> int:
     """Say what this machine lacks for the lab, if anything. Exit code 0: nothing; 3: the list."""
-    from gameday.lab import system
+    from gameday.lab import optional, system
 
-    system.check_machine()
+    system.check_machine(optional.programs(optional.chosen(without, also)))
     return 0

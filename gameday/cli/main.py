@@ -15,6 +15,13 @@ from gameday.errors import EXIT_INVALID_INPUT, EXIT_UNKNOWN, GamedayError
 COMMANDS = {
     "plan": ("gameday.cli.plan", "plan", "Show what a run would do, and touch nothing."),
     "run": ("gameday.cli.run", "run", "Run an experiment and write its signed report."),
+    "excurse": (
+        "gameday.cli.excurse",
+        "excurse",
+        "Make the round trip between two sites longer, now.",
+    ),
+    "search": ("gameday.cli.search", "search", "Find the longest round trip that is borne."),
+    "ack": ("gameday.cli.ack", "ack", "Tell a run that goes on what you see."),
     "status": ("gameday.cli.run", "status", "List runs, and which of them need a hand."),
     "recover": ("gameday.cli.run", "recover", "Finish what a dead controller left."),
     "sweep": ("gameday.cli.sweep", "sweep", "Remove what any run left, without its record."),
@@ -22,6 +29,7 @@ COMMANDS = {
     "report": ("gameday.cli.report", "report", "Check a run's report and summarise it."),
     "verify": ("gameday.cli.report", "verify", "Check who signed a report and what."),
     "keygen": ("gameday.cli.report", "keygen", "Make a signing key, if you have none."),
+    "data": ("gameday.cli.data", "data", "Export what a run's workloads were answered."),
     "schema": ("gameday.cli.plan", "schema", "Print the JSON Schema of experiments."),
     "faults": ("gameday.cli.faults", "faults", "List what can be broken; check says where."),
     "lab": ("gameday.cli.lab", "lab", "A three-site estate on this machine."),

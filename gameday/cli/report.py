@@ -21,23 +21,38 @@ ALLOWED = click.option(
 @KEY
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--write", is_flag=True, help="Finish a run that ended but was never signed.")
-def measure(
-    run_name: str | None, reports: Path, key: Path | None, as_json: bool, write: bool
+@click.option(
+    "--experiment", type=click.Path(path_type=Path),
+    help="Judge by this file's objectives instead of those that were planned.",
+)  # fmt: skip
+def measure(  # noqa: PLR0917 - an option each
+    run_name: str | None,
+    reports: Path,
+    key: Path | None,
+    as_json: bool,
+    write: bool,
+    experiment: Path | None,
 ) -> int:
     """Judge RUN (default: the newest) again with today's code; touches no node and no file.
 
     With --write, a run whose controller died after it had ended is judged, rendered and
     signed. A run that is signed is never written again.
+
+    With --experiment, the faults, probes and samples are those of the run, and the objectives
+    those of another file; the output says so, and nothing of it can be signed.
     """
     from gameday.errors import InvalidInput
     from gameday.record.record import load
     from gameday.report import finish_run
     from gameday.report.build import build_report, canonical
     from gameday.report.files import ENVELOPES
+    from gameday.report.other_objectives import report_with
     from gameday.report.sign import load_signing_key
     from gameday.report.summary import report_lines, summary_lines
 
     directory = find_run(reports, run_name)
+    if write and experiment:
+        raise InvalidInput("--write signs what was planned", "leave out --experiment")
     if write:
         if all((directory / name).exists() for name in ENVELOPES):
             raise InvalidInput(f"{directory} is signed already", "leave out --write")
@@ -45,7 +60,8 @@ def measure(
         report = finish_run(directory, load_signing_key(key, ask_passphrase))
         lines = summary_lines(directory)
     else:
-        report = build_report(load(directory))
+        record = load(directory)
+        report = report_with(record, experiment) if experiment else build_report(record)
         lines = report_lines(report)
     if as_json:
         click.echo(canonical(report).decode(), nl=False)

@@ -14,7 +14,7 @@ from gameday.cli.options import KEY, LOG, REPORTS, RUN, ask_passphrase
 
 if TYPE_CHECKING:
     from gameday.conduct.conductor import Conductor, Ended
-    from gameday.plan import Inventory
+    from gameday.plan import Inventory, Plan
 
 
 @click.command()
@@ -30,9 +30,6 @@ def run(  # noqa: PLR0917 - click passes every option by name
 ) -> int:
     """Run EXPERIMENT on the estate of an inventory, and write its signed report."""
     from gameday.cli.logs import configure
-    from gameday.cli.view import make_watcher
-    from gameday.conduct import rundir
-    from gameday.conduct.conductor import Conductor
     from gameday.experiment import load_experiment
     from gameday.plan import load_inventory, make_plan
     from gameday.report.sign import load_signing_key
@@ -43,20 +40,36 @@ def run(  # noqa: PLR0917 - click passes every option by name
     found_inventory = load_inventory(inventory)
     plan = make_plan(found_experiment, found_inventory)
     require_files(found_inventory)
-    plan_json = plan.to_json()
     if not yes:
-        from gameday.plan.render import render_plan
-
-        for line in render_plan(plan):
-            click.echo(line)
-        click.confirm("\nRun this now?", abort=True)
+        confirm(plan)
     enter_netns(found_inventory.controller_netns)
-    directory = rundir.make(reports, experiment.read_bytes(), found_inventory.to_json(), plan_json)
+    return carry_out(experiment.read_bytes(), found_inventory, plan, reports, signing_key)[1]
+
+
+def confirm(plan: Plan) -> None:
+    """Show the plan, and go on only where a person says so."""
+    from gameday.plan.render import render_plan
+
+    for line in render_plan(plan):
+        click.echo(line)
+    click.confirm("\nRun this now?", abort=True)
+
+
+def carry_out(
+    experiment: bytes, inventory: Inventory, plan: Plan, reports: Path, signing_key: Any
+) -> tuple[Path, int]:
+    """Run a plan, sign its report; returns the run's directory and how it went."""
+    from gameday.cli.view import make_watcher
+    from gameday.conduct import rundir
+    from gameday.conduct.conductor import Conductor
+
+    plan_json = plan.to_json()
+    directory = rundir.make(reports, experiment, inventory.to_json(), plan_json)
     with make_watcher(plan_json, directory) as watcher:
-        conductor = Conductor(plan_json, found_inventory.to_json(), directory, watcher)
+        conductor = Conductor(plan_json, inventory.to_json(), directory, watcher)
         on_signals(conductor)
         ended = conductor.conduct(sys.argv[1:], signing_key.principal)
-    return finish(directory, signing_key, ended)
+    return directory, finish(directory, signing_key, ended)
 
 
 @click.command()

@@ -175,9 +175,9 @@ def site_states(
     found: dict[str, dict[str, tuple[int, int]]] = {site: {} for site in plan["sites"]}
     for probe in plan["probes"]:
         for one in probe["samplers"]:
-            site = sites.get(one["target"], sites[one["node"]])
+            site = sites.get(one["target"], sites.get(one["node"], one["node"]))
             look = latest.get((probe["name"], one["node"], one["target"]))
-            good, count = found[site].get(probe["name"], (0, 0))
+            good, count = found.setdefault(site, {}).get(probe["name"], (0, 0))
             found[site][probe["name"]] = (good + int(_fresh(look, now_ns)), count + 1)
     return {site: row for site, row in found.items() if row}
 

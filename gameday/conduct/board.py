@@ -18,7 +18,7 @@ KEPT = 512
 """Samples kept per sampler: two minutes at the shortest usual period."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """A sample as the board keeps it; ``at_ns`` is about the controller's monotonic time."""
 

@@ -17,7 +17,7 @@ from gameday.conduct.limits import CLOCK_EVERY_NS, POLL_S, RECONNECT_S
 from gameday.errors import GamedayError, Unreachable
 from gameday.record import kinds
 from gameday.record.journal import Journal
-from gameday.record.record import SAMPLES_LIVE, parse_samples
+from gameday.record.record import SAMPLES_LIVE, drop_unfinished, parse_samples
 from gameday.record.types import Sample
 from gameday.transport.agent import Agent
 
@@ -27,6 +27,8 @@ class Recorder:
 
     def __init__(self, directory: Path) -> None:
         self._journal = Journal(directory / "events.jsonl")
+        # A controller that died may have left half a line; what this one writes must not join it.
+        drop_unfinished(directory / SAMPLES_LIVE)
         self._samples = open(directory / SAMPLES_LIVE, "ab", buffering=0)  # noqa: SIM115
         self._lock = threading.Lock()
 
@@ -64,7 +66,7 @@ class Collector:
         self, run: str, agent: Agent, board: Board, recorder: Recorder, samples: bool
     ) -> None:
         self.agent = agent
-        self.samples: list[Sample] = []
+        self.counted = Counted()
         self.complete = not samples
         self._run, self._board, self._recorder = run, board, recorder
         self._fetch = samples
@@ -115,7 +117,7 @@ class Collector:
             found_samples = parse_samples(lines, f"samples of {self.agent.node}")
             self._recorder.samples(lines)
             self._board.add(found_samples, self._skew_ns)
-            self.samples += found_samples
+            self.counted.add(found_samples)
             self._offset = answer["next"]
         self.complete = not answer["running"] and not lines
 
@@ -130,12 +132,24 @@ class Collector:
         self._lost = False
 
 
-def missing_count(samples: Sequence[Sample]) -> int:
-    """Numbers that are missing up to the last sample of every sampler."""
-    highest: dict[tuple[str, str, str], int] = {}
-    count: dict[tuple[str, str, str], int] = {}
-    for sample in samples:
-        key = (sample.probe, sample.node, sample.target)
-        highest[key] = max(highest.get(key, -1), sample.seq)
-        count[key] = count.get(key, 0) + 1
-    return sum(highest[key] + 1 - count[key] for key in highest)
+class Counted:
+    """How many samples came, and how many numbers are missing up to the last of each sampler.
+
+    The samples themselves stay on disk: a long run has more of them than fit in memory.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._highest: dict[tuple[str, str, str], int] = {}
+
+    def add(self, samples: Sequence[Sample]) -> None:
+        """Count them in; every sample comes once."""
+        self.total += len(samples)
+        for sample in samples:
+            key = (sample.probe, sample.node, sample.target)
+            self._highest[key] = max(self._highest.get(key, -1), sample.seq)
+
+    @property
+    def missing(self) -> int:
+        """Numbers that are absent."""
+        return sum(highest + 1 for highest in self._highest.values()) - self.total

@@ -17,8 +17,9 @@ from typing import Any
 from gameday import __version__, clock
 from gameday.clock import NS_PER_S
 from gameday.conduct import limits, steady
+from gameday.conduct.acks import Acks
 from gameday.conduct.board import Board
-from gameday.conduct.collect import Collector, Recorder, missing_count
+from gameday.conduct.collect import Collector, Recorder
 from gameday.conduct.fleet import Fleet, addresses
 from gameday.conduct.leases import Leases, NodeState, by_node, leases_of
 from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, vantages
@@ -26,9 +27,10 @@ from gameday.conduct.watcher import Watcher
 from gameday.errors import CannotRun, GamedayError, NotProvenClean, SteadyStateFailed
 from gameday.faults.base import CONTROLLER
 from gameday.record import kinds
-from gameday.record.record import SAMPLES_LIVE, pack_samples, read_samples
+from gameday.record.record import SAMPLES_LIVE, pack_samples
 from gameday.record.types import Lease
 from gameday.transport.agent import Agent
+from gameday.transport.carried import carry
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Conductor:
         nodes = sorted({*lease_nodes(plan), *vantages(plan)})
         self.fleet = Fleet(addresses(inventory, nodes))
         self.leases = Leases(self.fleet, self.recorder)
+        self.acks = Acks(directory, self.recorder, watcher.note)
         self._armed: list[Lease] = []
         self._collectors: list[Collector] = []
         self._t0_ns: int | None = None
@@ -85,6 +88,7 @@ class Conductor:
             version=__version__, argv=argv, boot_id=clock.boot_id(), operator=operator,
             pid=os.getpid(), nodes=sorted(self.fleet.agents),
         )  # fmt: skip
+        self.acks.open()
         outcome = "completed"
         try:
             self._before()
@@ -140,7 +144,10 @@ class Conductor:
         lasts = self._planned_ns()
 
         def ask(node: str, agent: Agent) -> None:
-            answer = agent.call("probes_start", run=self.run, probes=wanted[node], lasts_ns=lasts)
+            answer = agent.call(
+                "probes_start", run=self.run, probes=wanted[node], lasts_ns=lasts,
+                carried_sha256=carry(agent, wanted[node]),
+            )  # fmt: skip
             self.recorder.event(
                 kinds.PROBES_STARTED, node=node, probes=[p["name"] for p in wanted[node]],
                 until_mono_ns=answer["until_mono_ns"],
@@ -191,7 +198,7 @@ class Conductor:
     def _arm(self) -> None:
         most = max(leases_per_node(self.plan).values(), default=1)
         lead = limits.ARM_LEAD_NS + max(0, most * self._slowest_ns - limits.ARM_USUAL_NS)
-        lead += limits.BMC_LEAD_NS if CONTROLLER in self.fleet.agents else 0
+        lead += limits.BMC_LEAD_NS if CONTROLLER in leases_per_node(self.plan) else 0
         t0_wall = -(-(clock.wall_ns() + min(lead, limits.ARM_LEAD_NS_MAX)) // NS_PER_S) * NS_PER_S
         self._t0_ns = clock.mono_ns() + t0_wall - clock.wall_ns()
         leases = leases_of(self.plan, self.run, t0_wall)
@@ -267,8 +274,8 @@ class Conductor:
             collector.finish(timeout_s=15)
             if collector.agent.node in wanted:
                 self.recorder.event(
-                    kinds.COLLECTED, node=collector.agent.node, samples=len(collector.samples),
-                    missing=missing_count(collector.samples), complete=collector.complete,
+                    kinds.COLLECTED, node=collector.agent.node, samples=collector.counted.total,
+                    missing=collector.counted.missing, complete=collector.complete,
                 )  # fmt: skip
 
     def _finish(self, outcome: str, states: tuple[NodeState, ...]) -> Ended:
@@ -278,11 +285,12 @@ class Conductor:
             self.fleet.each(
                 self.fleet.agents, lambda node, agent: agent.call("forget", run=self.run)
             )
+        self.acks.close()
         self.recorder.event(kinds.RUN_ENDED, outcome=outcome, clean=clean)
         self.recorder.close()
         self.fleet.close()
         if (self.directory / SAMPLES_LIVE).exists():
-            pack_samples(self.directory, read_samples(self.directory))
+            pack_samples(self.directory)
         return Ended(outcome, clean, states)
 
     def _wait_until(self, deadline_ns: int, what: str, watch: bool) -> None:

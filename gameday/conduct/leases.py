@@ -73,6 +73,7 @@ class Leases:
                 self._recorder.event(
                     kinds.ARMED, node=node, lease=data, receipt_digest=answer["receipt_digest"],
                     observation=answer["observation"],
+                    kept=TABLE[lease.kind].kept_by(lease.spec),
                 )  # fmt: skip
 
         _, errors = self._fleet.each(nodes, ask)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gameday import clock
-from gameday.conduct.collect import Recorder, exchange, missing_count
+from gameday.conduct import acks
+from gameday.conduct.collect import Counted, Recorder, exchange
 from gameday.conduct.conductor import Ended
 from gameday.conduct.fleet import Fleet, addresses
 from gameday.conduct.leases import Leases, by_node
@@ -20,7 +21,7 @@ from gameday.errors import EvidenceError, GamedayError, Refused
 from gameday.record import kinds
 from gameday.record.journal import dump_line, read_events
 from gameday.record.record import SAMPLES_LIVE, pack_samples, parse_samples, read_samples
-from gameday.record.types import Event, Lease, Sample, from_json, to_json
+from gameday.record.types import Event, Lease, from_json, to_json
 from gameday.transport.agent import Agent
 
 DRAIN_NS = 20 * clock.NS_PER_S
@@ -88,11 +89,12 @@ def recover(directory: Path, watcher: Watcher) -> Ended:
     if clean:
         fleet.each(wanted, lambda node, agent: agent.call("forget", run=directory.name))
         fleet.each(by_node(intents), lambda node, agent: agent.call("forget", run=directory.name))
+    acks.discard(directory)
     recorder.event(kinds.RUN_ENDED, outcome="aborted", clean=clean)
     recorder.close()
     fleet.close()
     if (directory / SAMPLES_LIVE).exists():
-        pack_samples(directory, read_samples(directory))
+        pack_samples(directory)
     return Ended("aborted", clean, tuple(states))
 
 
@@ -102,7 +104,7 @@ def _collect(directory: Path, fleet: Fleet, recorder: Recorder, wanted: Mapping[
 
     def ask(node: str, agent: Agent) -> None:
         exchange(agent, recorder)
-        seen: list[Sample] = []
+        counted = Counted()
         complete = False
         offset, deadline = 0, clock.mono_ns() + DRAIN_NS
         while clock.mono_ns() < deadline and not complete:
@@ -110,13 +112,13 @@ def _collect(directory: Path, fleet: Fleet, recorder: Recorder, wanted: Mapping[
             samples = parse_samples(answer["lines"].encode(), f"samples of {node}")
             fresh = [s for s in samples if (s.probe, s.node, s.target, s.seq) not in have]
             recorder.samples("".join(dump_line(to_json(s)) for s in fresh).encode())
-            seen += samples
+            counted.add(samples)
             offset = answer["next"]
             complete = not answer["running"] and not samples
             if not samples and not complete:
                 clock.sleep_until_mono(clock.mono_ns() + clock.NS_PER_S // 5)
         recorder.event(
-            kinds.COLLECTED, node=node, samples=len(seen), missing=missing_count(seen),
+            kinds.COLLECTED, node=node, samples=counted.total, missing=counted.missing,
             complete=complete,
         )  # fmt: skip
 

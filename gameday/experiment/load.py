@@ -21,7 +21,7 @@ from gameday.experiment.traces import with_trace
 LIMITS = {"ns": "at_most_ms", "ppm": "at_most_percent", "count": "at_most"}
 """Which limit an objective takes, by the unit of its measurement."""
 
-NEEDS_TARGET = ("each", "all")
+NEEDS_TARGET = ("each", "all", "mesh")
 UNNAMED = (None, "")
 
 
@@ -183,6 +183,7 @@ def _check_probe_names(document: Document) -> None:
             _add(document, (*path, "probe"), f"{name} is checked twice", "keep one of them")
         seen.add(str(name))
     places += _params_of(document, "objectives")
+    places += _detectors_of(document)
     for path, item in places:
         _known(document, path, item, "probe", probes)
 
@@ -201,6 +202,17 @@ def _params_of(document: Document, section: str) -> list[tuple[Path_, Mapping[st
     ]
 
 
+def _detectors_of(document: Document) -> list[tuple[Path_, Mapping[str, Any]]]:
+    """Where objectives list probes, each with what it is asked for."""
+    return [
+        ((*path, "detectors", index), one)
+        for path, params in _params_of(document, "objectives")
+        if isinstance(params.get("detectors"), list)
+        for index, one in enumerate(params["detectors"])
+        if isinstance(one, dict)
+    ]
+
+
 def _known(
     document: Document, path: Path_, item: Mapping[str, Any], key: str, names: list[str]
 ) -> None:
@@ -215,12 +227,24 @@ def _check_targets(document: Document, tables: Tables) -> None:
         kind = tables.probes.get(str(item.get("kind")))
         if kind is None:
             continue
-        if kind.fan_out in NEEDS_TARGET and "to" not in item:
+        needed = _needs_target(kind, item.get("params"))
+        if needed and "to" not in item:
             what = f"has no `to`, and {kind.kind} looks at other nodes"
             _add(document, path, what, "add to: with the nodes that it looks at")
-        if kind.fan_out not in NEEDS_TARGET and "to" in item:
-            what = f"is not used by {kind.kind}, which looks from its own node"
+        if not needed and "to" in item:
+            which = "which looks from its own node"
+            if kind.fan_out in NEEDS_TARGET:
+                which = "whose parameters say whom to ask"
+            what = f"is not used by {kind.kind}, {which}"
             _add(document, (*path, "to"), what, "remove it", key=True)
+
+
+def _needs_target(kind: Any, params: Any) -> bool:
+    """Whether the probe looks at nodes that ``to`` selects; some kinds' parameters decide it."""
+    own = getattr(kind, "needs_target", None)
+    if own is None or not isinstance(params, dict):
+        return kind.fan_out in NEEDS_TARGET
+    return bool(own(params))
 
 
 def _check_limits(document: Document, tables: Tables) -> None:

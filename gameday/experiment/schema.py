@@ -30,6 +30,8 @@ def experiment_schema(tables: Tables | None = None) -> dict[str, Any]:
     _by_kind(found, "Objective", "measure", tables.measures)
     for name, probe in tables.probes.items():
         then = _case(found["ProbeStep"], name)
+        if hasattr(probe, "needs_target"):
+            continue  # Its parameters decide; gameday alone checks it.
         if probe.fan_out in NEEDS_TARGET:
             then.setdefault("required", []).append("to")
         else:

@@ -3,9 +3,9 @@
 
 Two means. ``remount`` makes a file system read-only (EROFS) for every mount of it; the kernel
 refuses that while a file is open for writing, and then nobody can do it without breaking the
-file system for good. ``device`` sets the read-only flag of a block device: programs that write
-to the device itself get EPERM, but a mounted file system goes on writing, so it is offered only
-for devices.
+file system for good: a lease may wait for a moment without, as when a service restarts.
+``device`` sets the read-only flag of a block device: programs that write to the device itself get
+EPERM, but a mounted file system goes on writing, so it is offered only for devices.
 
 This module travels to nodes: standard library only, Python 3.9 syntax.
 """
@@ -15,11 +15,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 
-from gameday.errors import NodeError
+from gameday.clock import NS_PER_MS
+from gameday.errors import InvalidInput, NodeError
 from gameday.faults.base import Estate, Facts, ProcessKept, Selector
 from gameday.faults.disks import ABSOLUTE, on_each
 from gameday.faults.hosts import Host
 from gameday.record.types import Lease, Observation
+
+BUSY_RETRY_NS = 100 * NS_PER_MS
+"""A service that restarts leaves its files alone for about that long; systemd's RestartSec."""
 
 WRITERS_SHOWN = 5
 """Enough to know what to do; a busy disk has hundreds."""
@@ -34,11 +38,14 @@ class DiskReadonlyParams:
         path: a directory or file in the file system; for ``device`` a block device.
         means: "remount" the file system, or set the read-only flag of a "device" that
             programs write to without a file system.
+        open_files: of a remount, what to do while files are open for writing: "refuse" the
+            lease, or "wait" inside the window for the first moment without.
     """
 
     nodes: Selector
     path: str = field(metadata=ABSOLUTE)
     means: Literal["remount", "device"] = "remount"
+    open_files: Literal["refuse", "wait"] = "refuse"
 
 
 class DiskReadonly(ProcessKept):
@@ -49,8 +56,19 @@ class DiskReadonly(ProcessKept):
     summary = "a file system or a block device refuses every write"
 
     def spread(self, params: DiskReadonlyParams, estate: Estate) -> Dict[str, Dict[str, Any]]:
-        """The same path on every selected node."""
-        return on_each(params.nodes, {"path": params.path, "means": params.means}, estate)
+        """The same path on every selected node.
+
+        Raises:
+            InvalidInput: where a device is to wait, or no node can be armed.
+        """
+        waits = params.open_files == "wait"
+        if waits and params.means == "device":
+            raise InvalidInput(
+                "open_files: wait is for means: remount; a device's flag needs no wait",
+                "leave out open_files",
+            )
+        spec = {"path": params.path, "means": params.means}
+        return on_each(params.nodes, {**spec, "open_files": "wait"} if waits else spec, estate)
 
     def available(self, facts: Facts) -> Optional[str]:
         """On every kernel; what the path is on is looked at when arming."""
@@ -66,6 +84,9 @@ class DiskReadonly(ProcessKept):
         if lease.spec["means"] == "device":
             return [f"blockdev --setro {path}"], [f"blockdev --setrw {path}"]
         mount = f"<mount of {path}>"
+        if _waits(lease):
+            first = f"wait until no file below {mount} is open for writing"
+            return [first, f"mount -o remount,ro {mount}"], [f"mount -o remount,rw {mount}"]
         return [f"mount -o remount,ro {mount}"], [f"mount -o remount,rw {mount}"]
 
     def before(self, lease: Lease, host: Host) -> Dict[str, Any]:
@@ -86,15 +107,16 @@ class DiskReadonly(ProcessKept):
         if mount.read_only:
             raise NodeError(f"{mount.point}, which holds {path}, is read-only already")
         _refuse_needed(mount.number, host)
-        writers = host.disks.writers(mount)
+        writers = () if _waits(lease) else host.disks.writers(mount)
         if writers:
             more = (
                 f" and {len(writers) - WRITERS_SHOWN} more" if len(writers) > WRITERS_SHOWN else ""
             )
             raise NodeError(
                 f"{mount.point} cannot be made read-only while files there are open for writing: "
-                f"{', '.join(writers[:WRITERS_SHOWN])}{more}; stop them first, or use disk-error "
-                "with operations: writes on a device-mapper volume"
+                f"{', '.join(writers[:WRITERS_SHOWN])}{more}; stop them first, restart them in "
+                "the window and give open_files: wait, or use disk-error with operations: writes "
+                "on a device-mapper volume"
             )
         return {"point": mount.point, "number": mount.number, "options": list(mount.options),
                 "super_options": list(mount.super_options)}  # fmt: skip
@@ -115,6 +137,8 @@ class DiskReadonly(ProcessKept):
         if mount is None or mount.number != before["number"]:
             raise NodeError(f"what was mounted at {before['point']} is not there any more")
         if not mount.read_only:
+            if _waits(lease) and host.disks.writers(mount):
+                return since_ns + BUSY_RETRY_NS
             host.disks.set_mount_read_only(mount.point, True)
         return None
 
@@ -158,6 +182,10 @@ class DiskReadonly(ProcessKept):
             raise NodeError(f"{path} is read-only already")
         _refuse_needed(number, host)
         return {"device": number}
+
+
+def _waits(lease: Lease) -> bool:
+    return bool(lease.spec.get("open_files") == "wait")
 
 
 def _refuse_needed(number: str, host: Host) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from gameday.lab import optional
 from gameday.lab import topology as t
 
 HEAD = """\
@@ -15,11 +16,12 @@ HEAD = """\
 """
 
 
-def render(state: str) -> str:
-    """YAML of the inventory of the lab whose state directory is ``state``."""
+def render(state: str, parts: tuple[str, ...] = optional.chosen(())) -> str:
+    """YAML of the inventory of the lab in the directory ``state`` with these optional parts."""
+    missing = optional.missing_roles(parts)
     roles: dict[str, Any] = {}
     for one in t.NODES:
-        for role in one.roles:
+        for role in (name for name in one.roles if name not in missing):
             roles.setdefault(role, {"hosts": {}})["hosts"][one.name] = {}
     roles["router"] = {"hosts": {t.router(site): {} for site in t.SITES}}
     data = {

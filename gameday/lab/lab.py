@@ -20,7 +20,7 @@ from typing import Any
 
 from gameday import clock
 from gameday.errors import CannotRun
-from gameday.lab import nodes, ready, routers, system
+from gameday.lab import nodes, optional, ready, routers, system
 from gameday.lab import topology as t
 from gameday.lab.inventory import render
 from gameday.lab.parts import READY
@@ -50,21 +50,28 @@ class Lab:
         self.state = STATES / name
         self.inventory = self.state / "inventory.yaml"
 
-    def up(self) -> list[str]:
+    def up(self, without: Sequence[str] = (), also: Sequence[str] = ()) -> list[str]:
         """Bring it up, or make sure that it is; returns what was done, in lines.
+
+        A lab that is up with other optional parts than these is made anew.
+
+        Args:
+            without: names in ``optional.TABLE`` that are left out.
+            also: names of those that only come where they are asked for.
 
         Raises:
             CannotRun: what is missing on this machine, or what did not come up.
         """
-        system.check_machine()
-        if self.whole():
+        parts = optional.chosen(without, also)
+        system.check_machine(optional.programs(parts))
+        if self.whole() and self.parts() == parts:
             with contextlib.suppress(CannotRun):
                 ready.wait(self, SETTLE_TIMEOUT_S)
                 return ["the lab was up already", ready.place_leader(self)]
         self.down()
         begin = clock.mono_ns()
         try:
-            self._start()
+            self._start(parts)
             ready.wait(self, UP_TIMEOUT_S, "estate")
             for one in t.NODES:
                 (self.state / "nodes" / one.name / "run" / READY).touch()
@@ -78,7 +85,7 @@ class Lab:
         took = (clock.mono_ns() - begin) / clock.NS_PER_S
         return [f"the lab is up ({took:.1f} s)", placed, f"inventory: {self.inventory}"]
 
-    def _start(self) -> None:
+    def _start(self, parts: tuple[str, ...]) -> None:
         self.state.mkdir(parents=True, mode=0o700)
         # Users of the nodes pass through these on the way to their own files.
         os.chmod(STATES, 0o755)  # noqa: S103
@@ -89,23 +96,26 @@ class Lab:
         ctl = self._spawn("ctl", ["unshare", "--net", "sleep", "infinity"])
         pids = {}
         for one in t.NODES:
-            home = nodes.make_node(self.state, one, keys)
+            home = nodes.make_node(self.state, one, keys, parts)
             pids[one.name] = self._spawn(one.name, [
                 "unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--fork",
-                "--kill-child", "/usr/bin/python3", str(nodes.FILES / "init.py"), str(home),
+                "--kill-child", "/usr/bin/python3", str(t.FILES / "init.py"), str(home),
             ])  # fmt: skip
         for pid in (core, ctl, *pids.values()):
             system.wait_own_netns(pid)
         handle = self.state / "ctl.netns"
         handle.touch()
         system.run(["mount", "--bind", f"/proc/{ctl}/ns/net", str(handle)])
-        self._wire(core, ctl, pids, netem)
-        self.inventory.write_text(render(str(self.state)), encoding="utf-8")
+        self._wire(core, ctl, pids, netem, parts)
+        self.inventory.write_text(render(str(self.state), parts), encoding="utf-8")
         (self.state / "lab.json").write_text(
-            json.dumps({"core": core, "ctl": ctl, "netem": netem, "nodes": pids}), encoding="utf-8"
+            json.dumps({"core": core, "ctl": ctl, "netem": netem, "nodes": pids, "parts": parts}),
+            encoding="utf-8",
         )
 
-    def _wire(self, core: int, ctl: int, pids: dict[str, int], netem: bool) -> None:
+    def _wire(
+        self, core: int, ctl: int, pids: dict[str, int], netem: bool, parts: tuple[str, ...]
+    ) -> None:
         """Bridges in the core namespace, one link per node and network, and the routers."""
         lines = ["link set lo up", "link add name mgmt type bridge", "link set mgmt up",
                  f"link add ctl type veth peer name mgmt0 netns {ctl}",
@@ -119,7 +129,7 @@ class Lab:
                 lines += [f"link add {link} type veth peer name {inner} netns {pid}",
                           f"link set {link} master {bridge}", f"link set {link} up"]  # fmt: skip
         ports = [*(site.code for site in t.SITES), "mgmt"]
-        directory = nodes.make_routers(self.state, netem)
+        directory = nodes.make_routers(self.state, netem, parts)
         if netem:
             machine = self._spawn("routers", [
                 "unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child",
@@ -196,16 +206,28 @@ class Lab:
         Raises:
             CannotRun: where the lab is not up.
         """
-        try:
-            known = json.loads((self.state / "lab.json").read_bytes())
-        except OSError as error:
-            raise CannotRun(f"the lab {self.name} is not up", "gameday lab up") from error
+        known = self._known()
         if node in ("ctl", "core"):
             return int(known[node])
         if node not in known["nodes"]:
             raise CannotRun(f"no node {node} in the lab", f"nodes: {', '.join(known['nodes'])}")
         outer = int(known["nodes"][node])
         return system.only_child(outer)
+
+    def parts(self) -> tuple[str, ...]:
+        """Optional parts that it was brought up with.
+
+        Raises:
+            CannotRun: where the lab is not up.
+        """
+        return tuple(self._known().get("parts", optional.chosen(())))
+
+    def _known(self) -> dict[str, Any]:
+        try:
+            known: dict[str, Any] = json.loads((self.state / "lab.json").read_bytes())
+        except OSError as error:
+            raise CannotRun(f"the lab {self.name} is not up", "gameday lab up") from error
+        return known
 
     def enter_argv(self, node: str, argv: Sequence[str]) -> list[str]:
         """An argv that runs ``argv`` in a node's namespaces."""

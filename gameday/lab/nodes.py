@@ -9,13 +9,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from gameday.lab import routers, system
+from gameday.lab import optional, routers, system
 from gameday.lab import topology as t
-from gameday.lab.parts import access, etcd, gslb, ingress, monitoring
+from gameday.lab.parts import access, etcd, gslb, ingress
 
-FILES = Path(__file__).parent / "files"
-PARTS = (access, etcd, ingress, gslb, monitoring)
-LIBRARY = ("gdnsd", "nginx", "sudo")
+PARTS = (access, etcd, ingress, gslb)
+"""Those that every lab has; ``optional.TABLE`` has the others."""
+
+LIBRARY = ("gdnsd", "mysql", "nginx", "postgresql", "sudo")
 """Directories below /var/lib that parts expect to find."""
 
 
@@ -50,19 +51,22 @@ def make_key(path: Path, comment: str) -> None:
     system.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
 
 
-def make_node(state: Path, node: t.Node, keys: Keys) -> Path:
-    """A node's directory with all that its init needs; returns it."""
+def make_node(state: Path, node: t.Node, keys: Keys, parts: tuple[str, ...]) -> Path:
+    """A node's directory with all that its init needs, optional ``parts`` too; returns it."""
     home = state / "nodes" / node.name
     for name in ("etc/gameday-lab", "etc-work", "lib", "log", "home", "run"):
         (home / name).mkdir(parents=True)
     for name in LIBRARY:
         (home / "lib" / name).mkdir()
-    services = []
-    for module in PARTS:
-        part = module.part(node)
+    services, disks, more_ip = [], list[str](), list[str]()
+    makers = [module.part for module in PARTS] + [optional.TABLE[name].part for name in parts]
+    for maker in makers:
+        part = maker(node)
         services += part.services
+        disks += part.disks
+        more_ip += part.ip
         write_files(home / "etc", part.files)
-    shutil.copy(FILES / "app.py", home / "etc/gameday-lab/app.py")
+    shutil.copy(t.FILES / "app.py", home / "etc/gameday-lab/app.py")
     _install_host_key(home / "etc/gameday-lab", keys.hosts[node.name])
     make_homes(home / "home", keys.client)
     site = t.site(node.site)
@@ -72,9 +76,10 @@ def make_node(state: Path, node: t.Node, keys: Keys) -> Path:
         f"addr add {node.management}/24 dev mgmt0",
         f"route add 198.18.0.0/16 via {t.gateway4(site)} dev wan0",
         f"route add fd18::/32 via {t.gateway6(site)} dev wan0",
+        *more_ip,
     ]  # fmt: skip
     spec = {"name": node.name, "links": ["wan0", "mgmt0"], "ip": "\n".join(ip) + "\n",
-            "services": services}  # fmt: skip
+            "services": services, "disks": disks}  # fmt: skip
     (home / "spec.json").write_text(json.dumps(spec, indent=1), encoding="utf-8")
     return home
 
@@ -102,12 +107,17 @@ def write_files(etc: Path, files: dict[str, str]) -> None:
         path = etc / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
-        secret = name in ("sudoers", "shadow")
-        os.chmod(path, 0o440 if secret else 0o644)
+        os.chmod(path, _mode(name))
 
 
-def make_routers(state: Path, netem: bool) -> Path:
-    """The directory that the routers' machine reads; returns it."""
+def _mode(name: str) -> int:
+    if name in ("sudoers", "shadow"):
+        return 0o440
+    return 0o600 if name.endswith(".password") else 0o644
+
+
+def make_routers(state: Path, netem: bool, parts: tuple[str, ...]) -> Path:
+    """The directory that the routers' machine reads, optional ``parts`` too; returns it."""
     directory = state / "routers"
     (directory / "etc").mkdir(parents=True)
     client = state / "id_ed25519"
@@ -122,7 +132,14 @@ def make_routers(state: Path, netem: bool) -> Path:
         config = access.SSHD.format(key=key, pid=f"/run/sshd-{name}.pid")
         write_files(directory, {f"{name}.sshd": config})
     script = directory / "routers.sh"
-    write_files(directory, {"routers.sh": routers.script(str(directory))})
+    extra = [
+        (t.router(site), optional.TABLE[name].router(site, str(directory)))
+        for name in parts for site in t.SITES
+    ]  # fmt: skip
+    services = [(name, service) for name, part in extra for service in part.services]
+    for _, part in extra:
+        write_files(directory, part.files)
+    write_files(directory, {"routers.sh": routers.script(str(directory), services)})
     release = routers.uml_modules()
     if not netem:
         write_files(directory, {"init.sh": routers.uml_init(str(directory), release, str(script))})

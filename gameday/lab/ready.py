@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from gameday import clock
 from gameday.errors import CannotRun
 from gameday.lab import topology as t
-from gameday.lab.nodes import FILES
 
 if TYPE_CHECKING:
     from gameday.lab.lab import Lab
@@ -17,12 +16,21 @@ if TYPE_CHECKING:
 POLL_NS = 100 * clock.NS_PER_MS
 
 
-def _targets() -> dict[str, Any]:
+def _targets(parts: tuple[str, ...]) -> dict[str, Any]:
     return {
+        "parts": parts,
         "etcd": {one.name: f"{t.v4(one)}:{t.ETCD_CLIENT}" for one in t.with_role("etcd")},
         "ingress": {one.name: t.v4(one) for one in t.with_role("ingress")},
         "gslb": {one.name: t.v4(one) for one in t.with_role("gslb")},
         "name": t.APP_NAME,
+        "resolver": {one.name: t.v4(one) for one in t.with_role("resolver")},
+        "powerdns": {one.name: t.v4(one) for one in t.with_role("powerdns")},
+        "powerdns_port": t.POWERDNS_PORT,
+        "postgresql": {one.name: t.v4(one) for one in t.with_role("postgresql")},
+        "postgresql_port": t.POSTGRESQL_PORT,
+        "galera": {one.name: t.v4(one) for one in t.with_role("galera")},
+        "galera_port": t.GALERA_PORT,
+        "vip": t.VIP,
         "ssh": {
             **{one.name: one.management for one in t.NODES},
             **{t.router(site): t.router_management(site) for site in t.SITES},
@@ -33,7 +41,12 @@ def _targets() -> dict[str, Any]:
 
 def ask(lab: Lab, command: str) -> dict[str, Any]:
     """Run the checker in mon-1 (it reaches every site, and the management network)."""
-    argv = ["/usr/bin/python3", str(FILES / "check.py"), command, json.dumps(_targets())]
+    argv = [
+        "/usr/bin/python3",
+        str(t.FILES / "check.py"),
+        command,
+        json.dumps(_targets(lab.parts())),
+    ]
     kinds = ["--net"]  # The node's own files do not have the checker.
     import subprocess
 

@@ -8,8 +8,11 @@ site, in the order of ``topology.SITES``) and lan4 (management). Pure: text in, 
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from gameday.lab import topology as t
 
@@ -75,8 +78,12 @@ def delay_batch(site: t.Site) -> str:
     return "\n".join(lines) + "\n"
 
 
-def script(directory: str) -> str:
-    """The whole setup; ``directory`` holds the files that ``files`` returns."""
+def script(directory: str, services: Sequence[tuple[str, Mapping[str, Any]]] = ()) -> str:
+    """The whole setup; ``directory`` holds the files that ``files`` returns.
+
+    Args:
+        directory: where it runs. services: of optional parts, each with its router's name.
+    """
     names = [t.router(site) for site in t.SITES]
     # A new namespace takes IPv4 forwarding from the kernel's first one, IPv6 from nowhere. In
     # user-mode-linux that first one is set here; elsewhere it is the machine's own, which is
@@ -98,6 +105,10 @@ def script(directory: str) -> str:
             "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding; "
             f"exec /usr/sbin/sshd -D -e -f {directory}/{name}.sshd' < /dev/null &",
         ]
+    lines += [
+        f"ip netns exec {name} {shlex.join(service['argv'])} < /dev/null &"
+        for name, service in services
+    ]
     return "\n".join(lines) + "\n"
 
 

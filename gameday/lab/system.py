@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gameday import clock
@@ -20,15 +20,17 @@ WAIT_S = 10
 PROGRAMS = {
     "ip": "iproute2", "tc": "iproute2", "unshare": "util-linux", "nsenter": "util-linux",
     "etcd": "etcd-server", "gdnsd": "gdnsd", "nginx": "nginx-light", "sshd": "openssh-server",
-    "ssh-keygen": "openssh-client", "prometheus": "prometheus", "sudo": "sudo",
-    "prometheus-alertmanager": "prometheus-alertmanager", "iptables": "iptables",
+    "ssh-keygen": "openssh-client", "sudo": "sudo", "iptables": "iptables",
     "ping": "iputils-ping",
 }  # fmt: skip
-"""Program to the Debian package that has it."""
+"""Program to the Debian package that has it; ``optional.TABLE`` has those of optional parts."""
 
 
-def check_machine() -> None:
+def check_machine(more: Mapping[str, str]) -> None:
     """Is everything there that the lab needs?
+
+    Args:
+        more: programs of its optional parts, to the packages that have them.
 
     Raises:
         CannotRun: with everything that is missing and what to do.
@@ -36,8 +38,9 @@ def check_machine() -> None:
     problems = []
     if os.geteuid() != 0:
         problems.append("the lab needs root, for namespaces: run it with sudo")
-    absent = {name for name in PROGRAMS if not shutil.which(name, path=PATH)}
-    missing = sorted({PROGRAMS[name] for name in absent})
+    programs = {**PROGRAMS, **more}
+    absent = {name for name in programs if not shutil.which(name, path=PATH)}
+    missing = sorted({programs[name] for name in absent})
     if missing:
         problems.append(f"Debian packages are missing: apt-get install {' '.join(missing)}")
     if not problems:

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+FILES = Path(__file__).parent / "files"
+"""Programs that run in nodes."""
 
 DOMAIN = "gameday.test"
 APP_NAME = f"app.{DOMAIN}"
@@ -12,6 +16,11 @@ CONTROLLER = "198.19.0.1"
 
 ETCD_CLIENT, ETCD_PEER, APP_PORT = 2379, 2380, 8080
 WEBHOOK_PORT = 9099
+POWERDNS_PORT = 5300
+POSTGRESQL_PORT, GALERA_PORT = 5432, 3306
+VIP = "203.0.113.53"
+"""The anycast address of the ingresses, where the lab has BGP."""
+
 HEARTBEAT_MS, ELECTION_MS = 100, 1000
 LEADER = "fra-1"
 """Where the etcd leader is put when the lab is up, so that cutting Frankfurt means something."""
@@ -46,13 +55,25 @@ SITES = (
 )
 
 NODES = (
-    Node("fra-1", "frankfurt", 11, "198.19.0.11", ("etcd", "app")),
-    Node("fra-2", "frankfurt", 12, "198.19.0.12", ("etcd", "app", "ingress", "gslb")),
-    Node("lon-1", "london", 11, "198.19.0.21", ("etcd", "app")),
-    Node("lon-2", "london", 12, "198.19.0.22", ("etcd", "app", "ingress", "gslb")),
-    Node("ams-1", "amsterdam", 11, "198.19.0.31", ("etcd", "gslb")),
-    Node("cli-1", "clients", 11, "198.19.0.41", ("user",), vantage_only=True),
-    Node("mon-1", "clients", 12, "198.19.0.42", ("monitoring",), vantage_only=True),
+    Node("fra-1", "frankfurt", 11, "198.19.0.11", ("etcd", "app", "postgresql")),
+    Node(
+        "fra-2",
+        "frankfurt",
+        12,
+        "198.19.0.12",
+        ("etcd", "app", "ingress", "gslb", "powerdns", "galera"),
+    ),
+    Node("lon-1", "london", 11, "198.19.0.21", ("etcd", "app", "resolver", "postgresql")),
+    Node(
+        "lon-2",
+        "london",
+        12,
+        "198.19.0.22",
+        ("etcd", "app", "ingress", "gslb", "powerdns", "galera"),
+    ),
+    Node("ams-1", "amsterdam", 11, "198.19.0.31", ("etcd", "gslb", "powerdns", "galera")),
+    Node("cli-1", "clients", 11, "198.19.0.41", ("user", "resolver"), vantage_only=True),
+    Node("mon-1", "clients", 12, "198.19.0.42", ("monitoring", "collector"), vantage_only=True),
 )
 
 RTT_MS = {

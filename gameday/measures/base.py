@@ -36,7 +36,7 @@ class Measurement:
         parts: what the width is made of; sizes add up to at least hi - lo.
         start, end: where on the run's time base the interval lies, for drawing:
             (lo, hi) of its beginning and of its end, in ns; None where it does not apply.
-        details: further facts, flat: integers and strings.
+        details: further facts: integers, strings, lists, and rows for the report's tables.
         evidence: sentences naming the samples it rests on.
         reason: why it is "never" or "unknown"; else empty.
     """

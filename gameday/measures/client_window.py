@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+
+import numpy as np
 
 from gameday.clock import Interval
 from gameday.measures.common import missing_between, period_ns, recover_ns
 from gameday.measures.outages import Outage, outages
+from gameday.record.looks import Looks
 from gameday.record.record import Record, Seen
 
 
@@ -60,21 +62,15 @@ def users(record: Record, probe: str, fault: str) -> tuple[Interval, list[User],
 def _user(
     vantage: str, samples: Sequence[Seen], window: Interval, certain: Interval, period: int
 ) -> User:
-    within = [s for s in samples if s.start.lo >= certain.lo and s.start.hi <= certain.hi]
-    border = [
-        s
-        for s in samples
-        if not s.sample.ok
-        and s.start.hi >= window.lo
-        and s.start.lo <= window.hi
-        and not (s.start.lo >= certain.lo and s.start.hi <= certain.hi)
-    ]
+    looks = Looks.of(samples)
+    sure = (looks.start_lo >= certain.lo) & (looks.start_hi <= certain.hi)
+    perhaps = (looks.start_hi >= window.lo) & (looks.start_lo <= window.hi) & ~sure
+    within, border = looks.where(sure), int(np.count_nonzero(perhaps & ~looks.ok))
     # One request less than fits is no loss: the schedule's phase is not the window's.
     due = certain.width // period - 1
     missing = max(missing_between(within), due - len(within), 0)
-    starts = [s.sample.start_ns for s in samples]
-    blind = max((b - a for a, b in pairwise(starts)), default=window.width)
+    blind = int(np.diff(looks.start_ns).max()) if len(looks) > 1 else window.width
     return User(
-        vantage, len(within), sum(not s.sample.ok for s in within), len(border), missing,
-        tuple(outages(samples, window, period)), blind,
+        vantage, len(within), int(np.count_nonzero(~within.ok)), border, missing,
+        tuple(outages(looks, window, period)), blind,
     )  # fmt: skip

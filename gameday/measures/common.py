@@ -7,9 +7,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from gameday.clock import Interval
 from gameday.errors import EvidenceError
 from gameday.measures.base import Measurement, Part, Unit
+from gameday.record.looks import Looks
 from gameday.record.record import Record, Seen, Window
 
 NS_PER_MS = 1_000_000
@@ -73,6 +76,12 @@ def inside(seen: Seen, window: Window) -> bool:
     return seen.start.lo >= window.onset.hi and seen.end.hi <= window.end.lo
 
 
+def within(samples: Sequence[Seen], window: Window) -> Looks:
+    """Those of a stream that are ``inside`` a window."""
+    looks = Looks.of(samples)
+    return looks.where((looks.start_lo >= window.onset.hi) & (looks.end_hi <= window.end.lo))
+
+
 def overlaps(seen: Seen, window: Window) -> bool:
     """Whether a sample may have touched the time in which the fault was in effect."""
     return seen.end.hi >= window.onset.lo and seen.start.lo <= window.end.hi
@@ -109,13 +118,13 @@ def build_params(kind: type, data: Mapping[str, Any]) -> Any:
         raise EvidenceError(f"unknown parameters of the measure: {odd}")
     try:
         return kind(**values)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise EvidenceError(f"parameters of the measure: {error}") from error
 
 
 def missing_between(samples: Sequence[Seen]) -> int:
     """How many numbers are absent between the first and the last of one stream's samples."""
-    if not samples:
-        return 0
-    numbers = {s.sample.seq for s in samples}
-    return max(numbers) - min(numbers) + 1 - len(numbers)
+    numbers = Looks.of(samples).seq
+    if np.any(np.diff(numbers) <= 0):
+        numbers = np.unique(numbers)
+    return int(numbers[-1] - numbers[0]) + 1 - len(numbers) if len(numbers) else 0

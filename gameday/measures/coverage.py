@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gameday.clock import Interval
 from gameday.errors import EvidenceError
 from gameday.measures.common import missing_between, recover_ns
 from gameday.record import kinds
+from gameday.record.looks import Looks
 from gameday.record.record import Record, Seen
 
 PPM = 1_000_000
@@ -30,6 +33,8 @@ class Covered:
         gaps: absent numbers between the first sample and the last.
         ppm: delivered over due, at most a million.
         held: whether that is enough.
+        late_p99_ns, late_max_ns: how far looks began behind the sampler's own schedule, against
+            the most punctual of them; 0 for listeners, which have no schedule.
     """
 
     probe: str
@@ -40,6 +45,8 @@ class Covered:
     gaps: int
     ppm: int
     held: bool
+    late_p99_ns: int = 0
+    late_max_ns: int = 0
 
 
 def check_coverage(record: Record) -> list[Covered]:
@@ -83,15 +90,13 @@ def _last_step(record: Record) -> int:
     return record.span.hi
 
 
-def _stream(
-    streams: Mapping[tuple[str, str], Sequence[Seen]], sampler: Mapping[str, Any]
-) -> Sequence[Seen]:
+def _stream(streams: Mapping[tuple[str, str], Looks], sampler: Mapping[str, Any]) -> Sequence[Seen]:
     """A sampler's samples; of a listener, the ones that prove that it listened."""
     node = sampler["node"]
     listened = streams.get((node, LISTENER))
     if listened is not None:
-        return [s for s in listened if s.sample.ok]
-    return streams.get((node, sampler["target"]), [])
+        return listened.where(listened.ok)
+    return streams.get((node, sampler["target"]), ())
 
 
 def _covered(
@@ -99,9 +104,21 @@ def _covered(
 ) -> Covered:
     # One sample less than fits is no loss: the schedule's phase is not the window's.
     due = max(1, span.width // int(probe["period_ns"]) - 1)
-    within = [s for s in samples if s.start.hi >= span.lo and s.start.lo <= span.hi]
+    looks = Looks.of(samples)
+    within = looks.where((looks.start_hi >= span.lo) & (looks.start_lo <= span.hi))
     ppm = min(PPM, len(within) * PPM // due)
+    late = _late(within, int(probe["period_ns"])) if sampler["target"] != LISTENER else (0, 0)
     return Covered(
         probe["name"], sampler["node"], sampler["target"], due, len(within),
-        missing_between(within), ppm, ppm >= DELIVERED_PPM_MIN,
+        missing_between(within), ppm, ppm >= DELIVERED_PPM_MIN, *late,
     )  # fmt: skip
+
+
+def _late(looks: Looks, period: int) -> tuple[int, int]:
+    """99th percentile and maximum of how late looks began, in ns of the node's own clock."""
+    if not len(looks):
+        return 0, 0
+    behind = looks.start_ns - looks.seq * period
+    late = behind - behind.min()
+    place = (len(late) - 1) * 99 // 100
+    return int(np.partition(late, place)[place]), int(late.max())

@@ -16,11 +16,12 @@ from typing import Any
 
 from gameday.clock import Interval
 from gameday.errors import EvidenceError
-from gameday.measures.common import inside, period_ns
+from gameday.measures.common import period_ns, within
 from gameday.measures.effect_nodes import check_nodes
 from gameday.measures.effect_shift import SLOWER_US_MAX, check_shift, slowed_us
-from gameday.measures.transitions import settled
+from gameday.measures.transitions import SILENT, settled
 from gameday.measures.words import count, milliseconds
+from gameday.record.looks import Looks
 from gameday.record.record import Record, Seen, Window
 
 CONTROL_LOST_MAX = 2
@@ -120,47 +121,47 @@ def _shifted_pair(
 
 
 def _cut_pair(node: str, target: str, samples: Sequence[Seen], window: Window, period: int) -> Pair:
-    before = [s for s in samples if s.end.hi < window.onset.lo]
-    within = [s for s in samples if inside(s, window)]
-    answered = sum(s.sample.ok for s in within)
+    looks = Looks.of(samples)
+    asked = within(looks, window)
+    answered = int(asked.ok.sum())
 
     def pair(held: bool | None, text: str, onset: Interval | None = None) -> Pair:
         sentence = f"{node} → {target}: {text}"
-        return Pair(node, target, "cut", held, answered, len(within), onset, sentence)
+        return Pair(node, target, "cut", held, answered, len(asked), onset, sentence)
 
     if answered:
-        return pair(False, f"answered {answered} of {len(within)} echoes while meant to be cut")
-    if len(within) < INSIDE_MIN or not any(s.sample.ok for s in before):
-        few = f"only {count(len(within), 'look')} inside the window"
+        return pair(False, f"answered {answered} of {len(asked)} echoes while meant to be cut")
+    if len(asked) < INSIDE_MIN or not looks.ok[looks.end_hi < window.onset.lo].any():
+        few = f"only {count(len(asked), 'look')} inside the window"
         silent = "did not answer before the onset either"
-        return pair(None, few if len(within) < INSIDE_MIN else silent)
-    change = settled(samples, lambda s: not s.sample.ok, period, window.end)
+        return pair(None, few if len(asked) < INSIDE_MIN else silent)
+    change = settled(looks, SILENT, period, window.end)
     if change.status != "measured":
         return pair(None, change.reason)
     late = change.moment.lo > window.onset.hi
     if late or change.moment.hi < window.onset.lo:
         when = "later than the lease's start" if late else "already before the lease's start"
         return pair(False, f"fell silent {when}", change.moment)
-    return pair(True, f"silent for {count(len(within), 'look')}", change.moment)
+    return pair(True, f"silent for {count(len(asked), 'look')}", change.moment)
 
 
 def _control_pair(
     node: str, target: str, samples: Sequence[Seen], window: Window, timed: bool
 ) -> Pair:
-    within = [s for s in samples if inside(s, window)]
-    answered = sum(s.sample.ok for s in within)
-    lost = len(within) - answered
+    asked = within(samples, window)
+    answered = int(asked.ok.sum())
+    lost = len(asked) - answered
     slower = slowed_us(samples, window) if timed else 0
-    if len(within) < INSIDE_MIN:
-        held, text = None, f"only {count(len(within), 'look')} inside the window"
+    if len(asked) < INSIDE_MIN:
+        held, text = None, f"only {count(len(asked), 'look')} inside the window"
     elif lost > CONTROL_LOST_MAX:
-        held, text = False, f"lost {lost} of {len(within)} echoes and was not meant to be hit"
+        held, text = False, f"lost {lost} of {len(asked)} echoes and was not meant to be hit"
     elif slower > SLOWER_US_MAX:
         held, text = False, f"became {slower / 1000:.1f} ms slower and was not meant to be hit"
     else:
-        held, text = True, f"answered {answered} of {len(within)} echoes"
+        held, text = True, f"answered {answered} of {len(asked)} echoes"
     sentence = f"{node} → {target}: {text}"
-    return Pair(node, target, "control", held, answered, len(within), None, sentence)
+    return Pair(node, target, "control", held, answered, len(asked), None, sentence)
 
 
 def _hull(intervals: Sequence[Interval]) -> Interval | None:

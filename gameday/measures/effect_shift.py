@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gameday.faults import profiles
-from gameday.measures.common import inside
+from gameday.measures.common import within
+from gameday.record.looks import Looks
 from gameday.record.record import Seen, Window
 
 LOOKS_MIN = 3
@@ -60,16 +61,16 @@ def check_shift(
     Args:
         looks: in order of time. spread_us: how far a single one may be off by jitter.
     """
-    within = [s for s in looks if inside(s, window)]
-    answered = [s for s in within if s.sample.ok]
-    base = _median([_rtt_us(s) for s in _before(looks, window)])
-    if base is None or len(within) < LOOKS_MIN:
-        few = "too few looks" if len(within) < LOOKS_MIN else "no answers before the onset"
-        return Shifted(None, len(answered), len(within), few)
-    lost_wrong = _loss_text(within, answered, window, profile)
+    inside = list(within(looks, window))
+    answered = [s for s in inside if s.sample.ok]
+    base = _median(_rtts_before(looks, window))
+    if base is None or len(inside) < LOOKS_MIN:
+        few = "too few looks" if len(inside) < LOOKS_MIN else "no answers before the onset"
+        return Shifted(None, len(answered), len(inside), few)
+    lost_wrong = _loss_text(inside, answered, window, profile)
     if not answered:
         held = not lost_wrong
-        return Shifted(held, 0, len(within), lost_wrong or f"no answer to {len(within)} looks")
+        return Shifted(held, 0, len(inside), lost_wrong or f"no answer to {len(inside)} looks")
     errors = sorted(_error_us(s, base, window, profile) for s in answered)
     off = sorted(_outside_us(s, base, window, profile) for s in answered)
     allowed = spread_us + max(
@@ -81,25 +82,25 @@ def check_shift(
         "asked_us": _median([_asked_us(s, window, profile) for s in answered]),
         "error_median_us": _share(errors, 50),
         "error_p95_us": _share(errors, 95),
-        "looks": len(within),
-        "lost": len(within) - len(answered),
+        "looks": len(inside),
+        "lost": len(inside) - len(answered),
     }
     text = (
         f"round trip {_ms(base)} before, {_ms(details['added_us'])} added in the median "
         f"({_ms(details['asked_us'])} asked); half of the looks within "
         f"{_ms(details['error_median_us'])} of what was asked, 95 % within "
-        f"{_ms(details['error_p95_us'])}; {details['lost']} of {len(within)} lost"
+        f"{_ms(details['error_p95_us'])}; {details['lost']} of {len(inside)} lost"
     )
     wrong = lost_wrong
     if _share(off, 50) > allowed:
         wrong = f"{text}: not what was asked"
-    return Shifted(not wrong, len(answered), len(within), wrong or text, details)
+    return Shifted(not wrong, len(answered), len(inside), wrong or text, details)
 
 
 def slowed_us(looks: Sequence[Seen], window: Window) -> int:
     """How much slower the median look became inside the window; 0 where nothing tells."""
-    before = _median([_rtt_us(s) for s in _before(looks, window)])
-    now = _median([_rtt_us(s) for s in looks if s.sample.ok and inside(s, window)])
+    before = _median(_rtts_before(looks, window))
+    now = _median(_rtts_us(within(looks, window)))
     return 0 if before is None or now is None else now - before
 
 
@@ -123,8 +124,8 @@ def _error_us(look: Seen, base: int, window: Window, profile: Mapping[str, Any])
 
 def _outside_us(look: Seen, base: int, window: Window, profile: Mapping[str, Any]) -> int:
     """How far a look is from all that was asked while it was under way."""
-    first = max(0, (look.start.lo - window.onset.hi) // 1000 - SLACK_US)
-    last = max(0, (look.end.hi - window.onset.lo) // 1000 + SLACK_US)
+    first = max(0, (look.start.lo - window.planned.hi) // 1000 - SLACK_US)
+    last = max(0, (look.end.hi - window.planned.lo) // 1000 + SLACK_US)
     least, most = profiles.bounds(profile, first, last)
     added = _rtt_us(look) - base
     return max(least - added, added - most, 0)
@@ -135,12 +136,19 @@ def _asked_us(look: Seen, window: Window, profile: Mapping[str, Any]) -> int:
 
 
 def _middle_us(look: Seen, window: Window) -> int:
-    onset = (window.onset.lo + window.onset.hi) // 2
-    return max(0, ((look.start.lo + look.end.hi) // 2 - onset) // 1000)
+    zero = (window.planned.lo + window.planned.hi) // 2
+    return max(0, ((look.start.lo + look.end.hi) // 2 - zero) // 1000)
 
 
-def _before(looks: Sequence[Seen], window: Window) -> list[Seen]:
-    return [s for s in looks if s.sample.ok and s.end.hi < window.onset.lo]
+def _rtts_before(samples: Sequence[Seen], window: Window) -> list[int]:
+    looks = Looks.of(samples)
+    return _rtts_us(looks.where(looks.end_hi < window.onset.lo))
+
+
+def _rtts_us(looks: Looks) -> list[int]:
+    """Round trips of those that were answered."""
+    found: list[int] = ((looks.end_ns - looks.start_ns)[looks.ok] // 1000).tolist()
+    return found
 
 
 def _rtt_us(look: Seen) -> int:

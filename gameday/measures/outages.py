@@ -13,9 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from gameday.clock import Interval
 from gameday.measures.base import Part
-from gameday.record.record import Seen
+from gameday.record.columns import Flags
+from gameday.record.looks import Looks, Seen
 
 GAP_PERIODS = 2
 """Two samples that began further apart than this have a hole between them."""
@@ -53,13 +56,12 @@ def outages(samples: Sequence[Seen], window: Interval, period: int) -> list[Outa
     run: list[Seen] = []
     last: Seen | None = None
     hole = False
-    for seen in samples:
-        apart = last is not None and (
-            seen.sample.start_ns - last.sample.start_ns > GAP_PERIODS * period
-            or seen.sample.seq - last.sample.seq > 1
-        )
-        hole = hole or apart
-        last = seen
+    looks = Looks.of(samples)
+    apart = np.zeros(len(looks), bool)
+    apart[1:] = (np.diff(looks.start_ns) > GAP_PERIODS * period) | (np.diff(looks.seq) > 1)
+    for place in _telling(looks, apart):
+        seen = last = looks[place]
+        hole = hole or bool(apart[place])
         if not seen.sample.ok:
             run.append(seen)
             continue
@@ -71,6 +73,20 @@ def outages(samples: Sequence[Seen], window: Interval, period: int) -> list[Outa
     elif last is not None and window.hi - last.start.lo > GAP_PERIODS * period + period:
         found.append(_outage(last, [], None, True, window))
     return [o for o in found if o.begin.lo < window.hi and (o.end is None or o.end.hi > window.lo)]
+
+
+def _telling(looks: Looks, apart: Flags) -> list[int]:
+    """Places of the looks that an outage is made of: failed ones, holes and what is beside them.
+
+    Good looks among good ones, which are nearly all, change nothing.
+    """
+    told = ~looks.ok | apart
+    told[-1:] = True
+    beside = told.copy()
+    beside[:-1] |= told[1:]
+    beside[1:] |= told[:-1]
+    places: list[int] = np.flatnonzero(beside).tolist()
+    return places
 
 
 def _cut(moment: int, window: Interval) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gameday.errors import GamedayError
-from gameday.measures.common import NS_PER_S, inside, period_ns
+from gameday.measures.common import NS_PER_S, period_ns, within
 from gameday.measures.words import count, names, seconds
 from gameday.measures.writes_on_side import MEASURE as WRITES
 from gameday.measures.writes_on_side import WritesOnSideParams
@@ -112,15 +112,15 @@ def _continue(
 ) -> tuple[Observed, str, Sequence[str]]:
     """A side must acknowledge writes again before the fault ends, and still at its end."""
     streams = record.seen(probe)
-    within = [s for m in members for s in streams.get((m, m), ()) if inside(s, window)]
-    good = sorted((s for s in within if s.sample.ok), key=lambda s: s.end.hi)
+    tried = [within(streams.get((m, m), ()), window) for m in members]
+    good = [looks.end_hi[looks.ok].min() for looks in tried if looks.ok.any()]
     tail_from = window.end.lo - TAIL_PERIODS * period_ns(record, probe)
-    tail = [s for s in within if s.start.lo >= tail_from]
+    tail = [ok for looks in tried for ok in looks.ok[looks.start_lo >= tail_from].tolist()]
     evidence = [_sentence(m, streams.get((m, m), ()), window) for m in sorted(members)]
     if not tail:
         return "unknown", "no write lies in the last moments of the fault", evidence
-    if any(s.sample.ok for s in tail):
-        first = seconds(max(0, good[0].end.hi - window.onset.lo), up=True)
+    if any(tail):
+        first = seconds(max(0, int(min(good)) - window.onset.lo), up=True)
         text = f"{names(members)} acknowledged writes again by {first} after onset"
         return "as-predicted", text, evidence
     if _cut_short(record, window):
@@ -134,10 +134,10 @@ def _continue(
 
 
 def _sentence(member: str, samples: Sequence[Seen], window: Window) -> str:
-    within = [s for s in samples if inside(s, window)]
-    good = [s for s in within if s.sample.ok]
-    text = f"{member}: {count(len(good), 'acknowledged write')} of {len(within)} tried"
-    if good:
+    tried = within(samples, window)
+    good = tried.where(tried.ok)
+    text = f"{member}: {count(len(good), 'acknowledged write')} of {len(tried)} tried"
+    if len(good):
         text += f", the first begun {seconds(good[0].start.lo - window.onset.hi)} after onset"
     return text
 

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from gameday.clock import Interval
-from gameday.measures.base import Measurement, Unit
+from gameday.measures.base import Measurement, Part, Unit
 from gameday.measures.common import (
     duration,
     group_plan,
@@ -17,9 +18,12 @@ from gameday.measures.common import (
     unknown,
     with_onset,
 )
-from gameday.measures.transitions import State, Transition, settled
+from gameday.measures.transitions import BLIND, NEW, OLD, ByLooks, Transition, settled
 from gameday.measures.words import names, seconds
-from gameday.record.record import Record, Seen
+from gameday.record.columns import Ints
+from gameday.record.looks import Looks
+from gameday.record.record import Record
+from gameday.record.types import Sample
 
 NO_LEADER = "0"
 
@@ -62,26 +66,25 @@ class QuorumRecovery:
         members = sorted(group_plan(record, params.group)["members"])
         period = period_ns(record, params.probe)
         until = window.end.shift(recover_ns(record))
-        streams = {
-            m: [s for s in record.seen(params.probe).get((m, m), []) if s.start.lo <= until.lo]
-            for m in members
-        }
-        absent = [m for m, s in streams.items() if not _answers_after(s, window.end)]
+        seen = {m: Looks.of(record.seen(params.probe).get((m, m), ())) for m in members}
+        streams = {m: looks.where(looks.start_lo <= until.lo) for m, looks in seen.items()}
+        absent = [m for m, s in streams.items() if not np.any(s.ok & (s.start_lo >= window.end.hi))]
         if absent:
             reason = f"no answer of {names(absent)} after the end of the fault"
             return unknown(name, self.kind, self.unit, reason)
         final, split = _final(streams)
         if final is None:
             # Every member still answers, and they do not agree: that is known, not unknown.
-            lo = max(0, min(s[-1].start.lo for s in streams.values()) - window.end.hi)
+            lo = max(0, min(int(s.start_lo[-1]) for s in streams.values()) - window.end.hi)
             return Measurement(
                 name, self.kind, self.unit, "never", lo, evidence=tuple(split),
                 start=(window.end.lo, window.end.hi),
                 reason="the members did not agree on one leader and term by the end of the run",
             )  # fmt: skip
-        state = _recovered(final, _indexes(streams), params.index_lag_max)
+        state = _recovered(final, _reached(streams), params.index_lag_max)
         found = {
-            member: _member(samples, state, period, until) for member, samples in streams.items()
+            member: _member(samples, state, period, window.end, until)
+            for member, samples in streams.items()
         }
         return self._slowest(name, found, window.end, final)
 
@@ -118,15 +121,11 @@ class QuorumRecovery:
         )  # fmt: skip
 
 
-def _answers_after(samples: Sequence[Seen], end: Interval) -> bool:
-    return any(s.sample.ok and s.start.lo >= end.hi for s in samples)
-
-
-def _final(streams: Mapping[str, Sequence[Seen]]) -> tuple[tuple[str, int] | None, list[str]]:
+def _final(streams: Mapping[str, Looks]) -> tuple[tuple[str, int] | None, list[str]]:
     """The leader and term that every member's last answer shows, or who shows what."""
     last = {
-        member: next(s.sample.value for s in reversed(samples) if s.sample.ok)
-        for member, samples in streams.items()
+        member: looks[int(np.flatnonzero(looks.ok)[-1])].sample.value
+        for member, looks in streams.items()
     }
     shown = {(value["leader"], value["term"]) for value in last.values()}
     if len(shown) == 1 and next(iter(shown))[0] != NO_LEADER:
@@ -134,44 +133,67 @@ def _final(streams: Mapping[str, Sequence[Seen]]) -> tuple[tuple[str, int] | Non
     return None, [f"{m}: leader {v['leader']}, term {v['term']}" for m, v in sorted(last.items())]
 
 
-def _indexes(streams: Mapping[str, Sequence[Seen]]) -> tuple[list[int], list[int]]:
-    """Moments and the highest index that any member had certainly reached by each of them."""
-    reached = sorted(
-        (s.end.hi, int(s.sample.value["index"]))
-        for samples in streams.values()
-        for s in samples
-        if s.sample.ok
-    )
-    moments: list[int] = []
-    highest: list[int] = []
-    for moment, index in reached:
-        moments.append(moment)
-        highest.append(max(index, highest[-1] if highest else 0))
-    return moments, highest
+def _index(looks: Looks) -> Ints:
+    """The index of every look; -1 where it failed."""
+    return looks.codes(lambda s: int(s.value["index"]) if s.ok else -1)
 
 
-def _recovered(final: tuple[str, int], indexes: tuple[list[int], list[int]], lag_max: int) -> State:
-    moments, highest = indexes
+def _reached(streams: Mapping[str, Looks]) -> tuple[Ints, Ints]:
+    """Moments, and the highest index that any member had certainly reached by each of them."""
+    moments = np.concatenate([looks.end_hi[looks.ok] for looks in streams.values()])
+    indexes = np.concatenate([_index(looks)[looks.ok] for looks in streams.values()])
+    order = np.argsort(moments, kind="stable")
+    return moments[order], np.maximum.accumulate(indexes[order])
 
-    def state(seen: Seen) -> bool | None:
-        sample = seen.sample
+
+def _recovered(final: tuple[str, int], reached: tuple[Ints, Ints], lag_max: int) -> ByLooks:
+    """New: with the final leader, in the final term, and behind by less than ``lag_max``."""
+    moments, highest = reached
+
+    def follows(sample: Sample) -> int:
         if not sample.ok:
-            return None
-        if (sample.value["leader"], sample.value["term"]) != final:
-            return False
-        at = bisect.bisect_right(moments, seen.start.lo)
-        known = highest[at - 1] if at else 0
-        return known - int(sample.value["index"]) < lag_max
+            return BLIND
+        return NEW if (sample.value["leader"], sample.value["term"]) == final else OLD
 
-    return state
+    def tell(looks: Looks) -> Ints:
+        states = looks.codes(follows)
+        at = np.searchsorted(moments, looks.start_lo, side="right")
+        known = np.where(at > 0, highest[np.maximum(at, 1) - 1], 0)
+        behind = known - _index(looks) >= lag_max
+        return np.where((states == NEW) & behind, OLD, states)
+
+    return ByLooks(tell)
 
 
-def _member(samples: Sequence[Seen], state: State, period: int, until: Interval) -> Transition:
-    """One member's last change; a member that never differed was recovered from the start."""
-    if any(state(seen) is False for seen in samples):
-        return settled(samples, state, period, until)
-    start = samples[0].start.lo
-    return Transition("measured", start, start, None, samples[0])
+def _member(
+    samples: Looks, state: ByLooks, period: int, end: Interval, until: Interval
+) -> Transition:
+    """One member's last change; a member that never differed was recovered from the start.
+
+    One that did not answer around the end of the fault, as a process that hangs, may have been
+    anything until its first answer after it.
+    """
+    if np.any(state.tell(samples) == OLD):
+        change = settled(samples, state, period, until)
+    else:
+        start = samples[0].start.lo
+        change = Transition("measured", start, start, None, samples[0])
+    if change.status != "measured" or change.moment.hi > end.lo:
+        return change
+    states = state.tell(samples)
+    later = np.flatnonzero((states == NEW) & (samples.start_lo >= end.hi))
+    before = np.flatnonzero((states == NEW) & (samples.end_hi <= end.lo))
+    first = int(later[0]) if len(later) else len(samples)
+    last = int(before[-1]) if len(before) else -1
+    if not np.any(states[last + 1 : first] == BLIND):
+        return change
+    if first == len(samples):
+        return Transition("unknown", reason="no answer that tells after the end of the fault")
+    new = samples[first]
+    return Transition(
+        "measured", change.lo, new.end.hi, change.old, new,
+        (Part("no answer around the end", max(0, new.end.hi - end.lo)),),
+    )  # fmt: skip
 
 
 def _sentence(member: str, change: Transition, end: Interval) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 from gameday.clock import Interval
 from gameday.measures.base import Measurement, Unit
 from gameday.measures.common import duration, period_ns, recover_ns, sides, unknown, with_onset
-from gameday.measures.transitions import Transition, first
+from gameday.measures.transitions import ACKNOWLEDGED, Transition, first
 from gameday.measures.words import names, seconds
-from gameday.record.record import Record, Seen
+from gameday.record.looks import Looks
+from gameday.record.record import Record
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ class ReElection:
         found: dict[str, Transition] = {}
         evidence: list[str] = []
         for member in sorted(members):
-            samples = streams.get((member, member), [])
-            if not any(s.end.hi < window.onset.lo and s.sample.ok for s in samples):
+            samples = Looks.of(streams.get((member, member), ()))
+            if not (samples.ok & (samples.end_hi < window.onset.lo)).any():
                 change = Transition("unknown", reason="no acknowledged write before the onset")
             else:
-                change = first(samples, _acknowledged, period, window.onset, until)
+                change = first(samples, ACKNOWLEDGED, period, window.onset, until)
             found[member] = change
             evidence.append(_sentence(member, change, window.onset))
         seen = {m: c for m, c in found.items() if c.status == "measured"}
@@ -117,10 +118,6 @@ class ReElection:
             name, self.kind, self.unit, "never", lo, start=(onset.lo, onset.hi),
             evidence=tuple(evidence), reason=reason,
         )  # fmt: skip
-
-
-def _acknowledged(seen: Seen) -> bool:
-    return seen.sample.ok
 
 
 def _sentence(member: str, change: Transition, onset: Interval) -> str:

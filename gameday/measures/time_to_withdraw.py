@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``time-to-withdraw``: from onset until no authoritative server hands out a site's address."""
+"""``time-to-withdraw``: from onset until nobody sends users to a site any more, per layer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gameday.clock import Interval
 from gameday.errors import EvidenceError
 from gameday.measures.base import Measurement, Unit
-from gameday.measures.common import Stream, duration, period_ns, unknown, with_onset
-from gameday.measures.transitions import Transition, settled
+from gameday.measures.common import Stream, duration, period_ns, probe_plan, unknown, with_onset
+from gameday.measures.transitions import ByContent, Transition, settled
 from gameday.measures.words import names, seconds
+from gameday.record.looks import Looks
 from gameday.record.record import Record, Seen, Window
 from gameday.record.types import Sample
+
+AUTHORITATIVE = "authoritative"
 
 
 @dataclass(frozen=True)
@@ -22,23 +25,28 @@ class TimeToWithdrawParams:
     """Parameters of ``time-to-withdraw``.
 
     Attributes:
-        probe: a dns probe that asks authoritative servers.
-        site: the site whose addresses must no longer be answered.
+        probe: a dns probe that asks authoritative servers, one that asks resolvers, or a bgp probe.
+        site: the site whose addresses must no longer be answered, or be next hops.
         fault: which fault's onset counts; the first of the experiment where it is empty.
+        origins: of a bgp probe: the autonomous systems that the site announces from, where next
+            hops do not tell the site.
+        session: of a bgp probe: only what the collector hears in this session counts.
     """
 
     probe: str
     site: str
     fault: str = ""
+    origins: tuple[int, ...] = ()
+    session: str = ""
 
 
 class TimeToWithdraw:
-    """From onset until the last authoritative server stopped handing out the site."""
+    """From onset until the last server, resolver or collector stopped handing out the site."""
 
     kind = "time-to-withdraw"
     unit: Unit = "ns"
     Params: type = TimeToWithdrawParams
-    summary = "from onset until no authoritative server hands out an address of the site"
+    summary = "from onset until no name server hands the site out, or no BGP collector has it"
 
     def measure(self, name: str, params: TimeToWithdrawParams, record: Record) -> Measurement:
         """Maximum over servers of each one's last change to answers without the site.
@@ -50,7 +58,7 @@ class TimeToWithdraw:
             EvidenceError: where the plan or the record lacks what is asked for.
         """
         window = record.window(params.fault or None)
-        addresses = site_addresses(record, params.site)
+        layer = _layer(record, params)
         period = period_ns(record, params.probe)
         streams = record.seen(params.probe)
         if not streams:
@@ -59,7 +67,7 @@ class TimeToWithdraw:
         silent: list[str] = []
         evidence: list[str] = []
         for stream, samples in sorted(streams.items()):
-            change, gone_silent = _server(samples, addresses, period, window)
+            change, gone_silent = _server(samples, layer, period, window)
             found[stream] = change
             if gone_silent:
                 silent.append(stream[1])
@@ -68,7 +76,10 @@ class TimeToWithdraw:
         if absent:
             reason = f"no samples of {names(absent)}"
             return unknown(name, self.kind, self.unit, reason, evidence)
-        return self._slowest(name, found, silent, window, evidence)
+        result = self._slowest(name, found, silent, window, evidence)
+        if layer.name == AUTHORITATIVE:
+            return result
+        return replace(result, details={**result.details, "layer": layer.name})
 
     def _slowest(
         self,
@@ -131,28 +142,84 @@ def hands_out(sample: Sample, addresses: frozenset[str]) -> bool:
     return sample.ok and bool(addresses.intersection(sample.value.get("addresses", ())))
 
 
+@dataclass(frozen=True)
+class Layer:
+    """Where users are sent from.
+
+    Attributes:
+        name: authoritative, resolver or bgp.
+        there: whether a look that succeeded saw the site handed out; None: it does not tell.
+        silence: whether a server that no longer answers sends nobody there.
+    """
+
+    name: str
+    there: Callable[[Sample], bool | None]
+    silence: bool
+
+
+def _layer(record: Record, params: TimeToWithdrawParams) -> Layer:
+    """By the kind of the probe, and of whom it asks."""
+    probe = probe_plan(record, params.probe)
+    addresses = site_addresses(record, params.site)
+    if probe["kind"] != "bgp":
+        recursion = probe["params"].get("recursion", False)
+        name = "resolver" if recursion else AUTHORITATIVE
+        return Layer(name, lambda sample: hands_out(sample, addresses), silence=True)
+    origins = {str(number) for number in params.origins}
+    if params.session and not origins:
+        raise EvidenceError("session wants origins: a session's paths tell no next hops")
+
+    def there(sample: Sample) -> bool | None:
+        return routed(sample, addresses, origins, params.session)
+
+    # A collector's routes are others' words: that it cannot be asked says nothing of them.
+    return Layer("bgp", there, silence=False)
+
+
+def routed(
+    sample: Sample, addresses: frozenset[str], origins: set[str], session: str
+) -> bool | None:
+    """Whether a collector's table leads to the site; None where it hears nobody.
+
+    Args:
+        sample: of a bgp probe. addresses: next hops of the site. origins: systems of the site.
+        session: the only one that counts, if it is not empty.
+    """
+    states = dict(entry.split(": ", 1) for entry in sample.value["sessions"])
+    heard = [states.get(session, "")] if session else list(states.values())
+    if "Established" not in heard:
+        return None
+    if session:
+        paths = [p for p in sample.value["paths"] if p.partition(": ")[0] == session]
+        return any(p.split(" ")[-1] in origins for p in paths)
+    hops = addresses.intersection(sample.value["next_hops"])
+    return bool(hops or origins.intersection(sample.value["origins"]))
+
+
 def _server(
-    samples: list[Seen], addresses: frozenset[str], period: int, window: Window
+    samples: Sequence[Seen], layer: Layer, period: int, window: Window
 ) -> tuple[Transition, bool]:
     """One server's change, and whether it went silent instead of answering without the site."""
-    before = [s for s in samples if s.end.hi < window.onset.lo and s.sample.ok]
-    if not before:
+    looks = Looks.of(samples)
+    before = looks.where((looks.end_hi < window.onset.lo) & looks.ok)
+    if not len(before):
         return Transition("unknown", reason="no answer before the onset"), False
-    if not hands_out(before[-1].sample, addresses):
+    if not layer.there(before[-1].sample):
         return Transition("unknown", reason="did not hand it out before the onset either"), False
 
-    def answered(seen: Seen) -> bool | None:
-        return None if not seen.sample.ok else not hands_out(seen.sample, addresses)
+    def answered(sample: Sample) -> bool | None:
+        there = layer.there(sample) if sample.ok else None
+        return None if there is None else not there
 
-    def gone(seen: Seen) -> bool:
-        return not hands_out(seen.sample, addresses)
+    def gone(sample: Sample) -> bool:
+        return not (sample.ok and layer.there(sample))
 
-    change = settled(samples, answered, period, window.end)
-    if change.status != "unknown":
+    change = settled(looks, ByContent(answered), period, window.end)
+    if change.status != "unknown" or not layer.silence:
         return change, False
     # After its last answer with the site the server did not answer at all. One lost packet
     # proves nothing, silence up to the end of the fault does: nobody is sent there from here.
-    silence = settled(samples, gone, period, window.end)
+    silence = settled(looks, ByContent(gone), period, window.end)
     return silence, silence.status == "measured"
 
 

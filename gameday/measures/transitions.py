@@ -19,12 +19,54 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from gameday.clock import Interval
 from gameday.measures.base import Part, Status
-from gameday.record.record import Seen
+from gameday.record.columns import Ints
+from gameday.record.looks import Looks, Seen
+from gameday.record.types import Sample
 
 State = Callable[[Seen], bool | None]
 """True: the sample saw the new state. False: the old one. None: it tells nothing."""
+
+NEW, OLD, BLIND = 1, 0, -1
+"""The three answers of a ``State`` as numbers."""
+
+
+@dataclass(frozen=True)
+class ByContent:
+    """A ``State`` that depends only on a sample's ok, value and reason, not on when it was.
+
+    It is asked once per distinct content; a stream of a million looks has a handful.
+    """
+
+    tell: Callable[[Sample], bool | None]
+
+    def __call__(self, seen: Seen) -> bool | None:
+        """What the sample of ``seen`` tells."""
+        return self.tell(seen.sample)
+
+
+@dataclass(frozen=True)
+class ByLooks:
+    """A ``State`` of all looks of a stream at once, where it also depends on when each was.
+
+    ``tell`` answers NEW, OLD or BLIND for each.
+    """
+
+    tell: Callable[[Looks], Ints]
+
+    def __call__(self, seen: Seen) -> bool | None:
+        """What one look tells."""
+        return {NEW: True, OLD: False, BLIND: None}[int(self.tell(Looks.of([seen]))[0])]
+
+
+ACKNOWLEDGED = ByContent(lambda sample: sample.ok)
+"""New is a look that succeeded, old one that failed."""
+
+SILENT = ByContent(lambda sample: not sample.ok)
+"""New is a look that failed, old one that succeeded."""
 
 TAIL_PERIODS = 3
 """A stream must reach to within this many periods of the end of what is watched before
@@ -75,20 +117,20 @@ def settled(samples: Sequence[Seen], state: State, period: int, until: Interval)
         period: nanoseconds between two looks.
         until: end of what is watched, in the run's time.
     """
-    watched = [s for s in samples if s.end.hi <= until.lo]
-    olds = [s for s in watched if state(s) is False]
-    if not watched:
+    looks = Looks.of(samples)
+    watched = looks.where(looks.end_hi <= until.lo)
+    states = states_of(watched, state)
+    olds = watched.where(states == OLD)
+    if not len(watched):
         return Transition("unknown", reason="no samples")
-    if not olds:
+    if not len(olds):
         return Transition("unknown", reason="no sample saw the state before the change")
-    old = max(olds, key=lambda s: s.sample.start_ns)
-    barrier = max(s.sample.end_ns for s in olds)
-    later = [s for s in watched if s.sample.start_ns >= barrier]
-    news = [s for s in later if state(s)]
-    if news:
-        return _between(watched, old, min(news, key=lambda s: s.sample.end_ns), period)
-    blind = [s for s in later if state(s) is None]
-    return _not_seen(watched, old, period, until, bool(blind))
+    old = olds[int(np.argmax(olds.start_ns))]
+    later = watched.start_ns >= int(np.max(olds.end_ns))
+    news = watched.where(later & (states == NEW))
+    if len(news):
+        return _between(watched, old, news[int(np.argmin(news.end_ns))], period)
+    return _not_seen(watched, old, period, until, bool(np.any(later & (states == BLIND))))
 
 
 def first(
@@ -103,32 +145,45 @@ def first(
         samples, state, period, until: as for ``settled``.
         since: where to look from, in the run's time.
     """
-    watched = [s for s in samples if s.end.hi >= since.lo and s.start.lo <= until.lo]
-    if not watched:
+    looks = Looks.of(samples)
+    watched = looks.where((looks.end_hi >= since.lo) & (looks.start_lo <= until.lo))
+    if not len(watched):
         return Transition("unknown", reason="no samples")
-    news = [s for s in watched if state(s) and s.start.lo >= since.hi]
-    if not news:
-        olds = [s for s in watched if state(s) is False]
-        if not olds:
+    states = states_of(watched, state)
+    news = watched.where((states == NEW) & (watched.start_lo >= since.hi))
+    olds = watched.where(states == OLD)
+    if not len(news):
+        if not len(olds):
             return Transition("unknown", reason="no sample tells the state")
-        last = max(olds, key=lambda s: s.sample.start_ns)
-        later = [s for s in watched if s.sample.start_ns > last.sample.start_ns]
-        blind = any(state(s) is None for s in later)
+        last = olds[int(np.argmax(olds.start_ns))]
+        blind = bool(np.any((watched.start_ns > last.sample.start_ns) & (states == BLIND)))
         return _not_seen(watched, last, period, until, blind)
-    new = min(news, key=lambda s: s.sample.end_ns)
-    olds = [s for s in watched if state(s) is False and s.sample.start_ns < new.sample.start_ns]
-    if olds:
-        return _between(watched, max(olds, key=lambda s: s.sample.start_ns), new, period)
+    new = news[int(np.argmin(news.end_ns))]
+    olds = olds.where(olds.start_ns < new.sample.start_ns)
+    if len(olds):
+        return _between(watched, olds[int(np.argmax(olds.start_ns))], new, period)
     sampling = max(0, new.end.hi - since.lo - new.end.width)
     parts = (Part("onset to first sample", sampling), Part("clock bound", new.end.width))
     return Transition("measured", since.lo, new.end.hi, None, new, parts)
 
 
-def _not_seen(
-    watched: Sequence[Seen], old: Seen, period: int, until: Interval, blind: bool
-) -> Transition:
+def states_of(looks: Looks, state: State) -> Ints:
+    """What every look saw: NEW, OLD or BLIND; without making it an object where that can be."""
+    if isinstance(state, ByLooks):
+        return state.tell(looks)
+    if isinstance(state, ByContent):
+        tell = state.tell
+        return looks.codes(lambda sample: _code(tell(sample)))
+    return np.fromiter((_code(state(seen)) for seen in looks), np.int64, len(looks))
+
+
+def _code(told: bool | None) -> int:
+    return BLIND if told is None else NEW if told else OLD
+
+
+def _not_seen(watched: Looks, old: Seen, period: int, until: Interval, blind: bool) -> Transition:
     """The old state was the last that was seen: never, where the samples reach far enough."""
-    last = max(watched, key=lambda s: s.sample.start_ns)
+    last = watched[int(np.argmax(watched.start_ns))]
     if last.start.hi < until.lo - TAIL_PERIODS * period:
         return Transition("unknown", old=old, reason="the samples stop before the end")
     if blind:
@@ -137,12 +192,13 @@ def _not_seen(
     return Transition("never", old.start.lo, None, old, None, (), 0, reason)
 
 
-def _between(watched: Sequence[Seen], old: Seen, new: Seen, period: int) -> Transition:
+def _between(watched: Looks, old: Seen, new: Seen, period: int) -> Transition:
     """The transition between two samples of one stream, with what its width is made of."""
     low, high = old.sample, new.sample
     lo, hi = old.start.lo, max(new.end.hi, old.start.lo)
-    numbers = {s.sample.seq for s in watched}
-    missing = sum(1 for seq in range(low.seq + 1, high.seq) if seq not in numbers)
+    between = (watched.seq > low.seq) & (watched.seq < high.seq)
+    there = len(np.unique(watched.seq[between]))
+    missing = max(0, high.seq - low.seq - 1 - there)
     spacing = high.start_ns - low.start_ns
     parts = [
         Part("probe period", min(spacing, period)),

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from gameday.measures.base import Measurement, Part, Unit
-from gameday.measures.common import inside, missing_between, overlaps, unknown
+from gameday.measures.common import missing_between, unknown, within
 from gameday.measures.words import count, names, seconds
-from gameday.record.record import Record
+from gameday.record.columns import Flags
+from gameday.record.looks import Looks
+from gameday.record.record import Record, Window
 
 
 @dataclass(frozen=True)
@@ -49,19 +53,17 @@ class WritesOnSide:
         evidence: list[str] = []
         silent: list[str] = []
         for member in sorted(params.members):
-            samples = streams.get((member, member), [])
-            within = [s for s in samples if inside(s, window)]
-            if not within:
+            samples = Looks.of(streams.get((member, member), ()))
+            tried = within(samples, window)
+            if not len(tried):
                 silent.append(member)
                 continue
-            good = [s for s in within if s.sample.ok]
+            good = tried.where(tried.ok)
             acknowledged += len(good)
-            border += sum(
-                s.sample.ok and overlaps(s, window) and not inside(s, window) for s in samples
-            )
-            missing += missing_between(within)
-            text = f"{member}: {count(len(good), 'acknowledged write')} of {len(within)} tried"
-            if good:
+            border += int(np.count_nonzero(samples.ok & _overlap(samples, window))) - len(good)
+            missing += missing_between(tried)
+            text = f"{member}: {count(len(good), 'acknowledged write')} of {len(tried)} tried"
+            if len(good):
                 last = good[-1].start.lo - window.onset.hi
                 text += f", the last begun {seconds(max(0, last))} after onset"
             evidence.append(text)
@@ -75,6 +77,11 @@ class WritesOnSide:
             start=(window.onset.lo, window.onset.hi), end=(window.end.lo, window.end.hi),
             details={"border": border, "missing": missing},
         )  # fmt: skip
+
+
+def _overlap(looks: Looks, window: Window) -> Flags:
+    """Which looks may have touched the time in which the fault was in effect."""
+    return (looks.end_hi >= window.onset.lo) & (looks.start_lo <= window.end.hi)
 
 
 MEASURE = WritesOnSide()

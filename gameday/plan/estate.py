@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gameday.faults.base import Selector
+from gameday.faults.base import CONTROLLER, Selector
 
 ROUTER = "router"
 """The role of nodes that forward between sites and serve nobody themselves."""
@@ -118,6 +118,13 @@ class Inventory:
     def select(self, selector: Selector) -> tuple[str, ...]:
         """Names of the nodes that match every field given, sorted."""
         return tuple(node.name for node in self.nodes if _matches(node, selector))
+
+    def vantages(self, selector: Selector) -> tuple[str, ...]:
+        """As ``select``, and the controller's own host where it is named and no node is."""
+        found = self.select(selector)
+        if CONTROLLER in selector.node and CONTROLLER not in self.by_name:
+            return (*found, CONTROLLER)
+        return found
 
     def addresses(self, node: str) -> tuple[str, ...]:
         """The node's data addresses, v4 and v6."""

@@ -12,6 +12,7 @@ from gameday.experiment.problems import Problems
 from gameday.experiment.tables import Tables, all_tables
 from gameday.plan.bounds import effective, violations
 from gameday.plan.estate import Inventory
+from gameday.plan.heartbeats import warnings
 from gameday.plan.leases import Aim, Aimed
 from gameday.plan.model import SCHEMA, Plan, PlannedNode, Timeline
 from gameday.plan.names import add, check_names
@@ -30,6 +31,7 @@ def make_plan(
     inventory: Inventory,
     tables: Tables | None = None,
     new_id: Callable[[], str] | None = None,
+    base_us: int | None = None,
 ) -> Plan:
     """Decide who is aimed at, with what, what is watched, and what will happen.
 
@@ -37,6 +39,7 @@ def make_plan(
         loaded: the experiment with its positions. inventory: the estate.
         tables: catalogues; gameday's own by default.
         new_id: makes lease ids; random by default.
+        base_us: the usual round trip of the paths that are slowed, where it was measured.
 
     Raises:
         InvalidInput: where the experiment names what the inventory does not have.
@@ -84,7 +87,7 @@ def make_plan(
             experiment.steady_state.for_s, experiment.faults_end_s, experiment.recover_s
         ),
         widths={probe.name: width_ns(probe.period_ns, probe.timeout_ns) for probe in probes},
-        limits=tuple(_limits(loaded, inventory, aimed, outlooks)),
+        limits=tuple(_limits(loaded, inventory, aimed, outlooks, base_us)),
     )
 
 
@@ -128,10 +131,13 @@ def _refuse_if_any(refusals: Problems) -> None:
 
 
 def _limits(
-    loaded: Loaded, inventory: Inventory, aimed: Sequence[Aimed], outlooks: Sequence[Outlook]
-) -> list[str]:
+    loaded: Loaded, inventory: Inventory, aimed: Sequence[Aimed], outlooks: Sequence[Outlook],
+    base_us: int | None,
+) -> list[str]:  # fmt: skip
     """What the plan cannot know or promise; said before the run, not found out after it."""
     found = [text for one in outlooks for text in one.limits]
+    for group in inventory.raft_groups:
+        found += warnings(group, aimed, base_us)
     if any(fault.cut for fault in aimed) and inventory.raft_groups:
         found.append(
             "Who leads each Raft group at T0 is not known yet; an election happens only where "

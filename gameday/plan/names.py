@@ -10,7 +10,7 @@ from typing import Any
 from gameday.experiment.document import Positions
 from gameday.experiment.model import Experiment
 from gameday.experiment.problems import Path_, Problem, Problems, nearest
-from gameday.faults.base import Selector
+from gameday.faults.base import CONTROLLER, Selector
 from gameday.plan.estate import Inventory
 
 SECTIONS = ("faults", "probes", "objectives")
@@ -25,11 +25,12 @@ def check_names(
         for field, names in inventory.names.items():
             wanted = getattr(selector, field)
             for index, name in enumerate(wanted):
-                if name not in names:
+                # A probe may run on the controller's own host; no fault is put there by name.
+                if name not in names and not (name == CONTROLLER and path[-1] == "from"):
                     here = (*path, field, index) if len(wanted) > 1 else (*path, field)
                     what = f"the inventory has no {field} called {name}"
                     add(problems, positions, here, what, nearest(name, names))
-        if len(list(problems)) == known and not inventory.select(selector):
+        if len(list(problems)) == known and not inventory.vantages(selector):
             what = "selects no node: none matches all that is given"
             add(problems, positions, path, what, "look at the inventory, or give less")
     for path, kind, name in _plain_names(experiment):

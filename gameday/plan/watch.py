@@ -13,7 +13,7 @@ from gameday.experiment.params import plain
 from gameday.experiment.problems import Problems
 from gameday.experiment.tables import Tables
 from gameday.faults import profiles
-from gameday.faults.base import Reach
+from gameday.faults.base import CONTROLLER, Reach
 from gameday.plan.estate import ROUTER, Inventory
 from gameday.plan.leases import Aimed
 from gameday.plan.model import EffectCheck, Pair, PlannedProbe, Sampler
@@ -40,18 +40,33 @@ def plan_probe(
     """The probe with a sampler for each vantage (and target, as the kind fans out)."""
     step = loaded.experiment.probes[index]
     kind = tables.probes[step.kind]
-    vantages = inventory.select(step.vantage)
+    vantages = inventory.vantages(step.vantage)
+    own = kind.fan_out == "self" or (kind.fan_out == "each" and step.to is None)
+    if own and CONTROLLER in vantages and CONTROLLER not in inventory.by_name:
+        what = f"{step.kind} looks at its own node, and the controller is none"
+        add(mistakes, loaded.positions, ("probes", index, "from"), what, "name a node")
+        vantages = tuple(node for node in vantages if node != CONTROLLER)
     targets = inventory.select(step.to) if step.to is not None else ()
-    looked_at = {"self": vantages, "each": targets, "all": targets}.get(kind.fan_out, ())
-    bare = [node for node in looked_at if not inventory.addresses(node)]
+    looked_at = vantages if own else targets
+    family = getattr(step.params, "family", None)
+    bare = [node for node in looked_at if not _addresses(inventory, node, family)]
     if bare:
-        what = f"looks at nodes without gameday_addresses: {', '.join(bare[:8])}"
+        which = f"an IPv{family} address among their " if family else ""
+        what = f"looks at nodes without {which}gameday_addresses: {', '.join(bare[:8])}"
         todo = "list their data addresses in the inventory"
         add(mistakes, loaded.positions, ("probes", index), what, todo)
         looked_at = tuple(node for node in looked_at if node not in bare)
     samplers: list[Sampler] = []
+    pairs = _mesh(vantages, looked_at, inventory) if kind.fan_out == "mesh" else ()
     for node in vantages:
-        samplers += _samplers(kind, step.params, node, looked_at, inventory)
+        if own:
+            samplers.append(Sampler(node, node, _addresses(inventory, node, family), ()))
+            continue
+        ends = [b for a, b in pairs if a == node] if kind.fan_out == "mesh" else looked_at
+        samplers += _samplers(kind, step.params, node, ends, inventory)
+    if kind.fan_out == "mesh" and not samplers:
+        what = "finds no two sites: `from` and `to` select nodes of one site only"
+        add(mistakes, loaded.positions, ("probes", index), what, "select nodes of several sites")
     return PlannedProbe(
         step.name, step.kind, step.period_ms * NS_PER_MS,
         (step.timeout_ms or step.period_ms) * NS_PER_MS, plain(step.params), tuple(samplers),
@@ -61,15 +76,34 @@ def plan_probe(
 def _samplers(
     kind: Any, params: Any, node: str, targets: Sequence[str], inventory: Inventory
 ) -> Iterable[Sampler]:
-    if kind.fan_out == "self":
-        return [Sampler(node, node, inventory.addresses(node), ())]
-    if kind.fan_out == "each":
-        return [Sampler(node, t, inventory.addresses(t), ()) for t in targets if t != node]
+    family = getattr(params, "family", None)
+    found = {one: _addresses(inventory, one, family) for one in {node, *targets}}
+    if kind.fan_out in ("each", "mesh"):
+        return [Sampler(node, t, found[t], ()) for t in targets if t != node]
     if kind.fan_out == "all":
-        peers = tuple((t, a) for t in targets for a in inventory.addresses(t)[:1])
-        addresses = tuple(a for t in targets for a in inventory.addresses(t))
+        peers = tuple((t, a) for t in targets for a in found[t][:1])
+        addresses = tuple(a for t in targets for a in found[t])
         return [Sampler(node, target_name(kind, params), addresses, peers)]
     return [Sampler(node, LISTENER if kind.listens else kind.kind, (), ())]
+
+
+def _addresses(inventory: Inventory, node: str, family: int | None) -> tuple[str, ...]:
+    """A node's data addresses; only those of one family, where a probe wants one."""
+    found = inventory.addresses(node)
+    return tuple(a for a in found if family is None or (":" in a) == (family == 6))
+
+
+def _mesh(vantages: Sequence[str], targets: Sequence[str], inventory: Inventory) -> list[Pair]:
+    """From the first vantage of each site to the first target of each other site."""
+    sites = {name: node.site for name, node in inventory.by_name.items()}
+    first_vantages = {sites[node]: node for node in reversed(sorted(vantages))}
+    first_targets = {sites[node]: node for node in reversed(sorted(targets))}
+    return [
+        (vantage, target)
+        for a, vantage in sorted(first_vantages.items())
+        for b, target in sorted(first_targets.items())
+        if a != b
+    ]
 
 
 def target_name(kind: Any, params: Any) -> str:

@@ -9,7 +9,7 @@ DNS) only, Python 3.9 syntax.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Protocol, Tuple, Union
+from typing import Any, Callable, Mapping, Optional, Protocol, Tuple, Union
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,17 @@ class Value:
 
 @dataclass(frozen=True)
 class Failed:
-    """Nothing was seen, and why: a short stable word first, then detail."""
+    """Nothing was seen, and why: a short stable word first, then detail.
+
+    Attributes:
+        reason: in words.
+        value: what was tried, where that matters; flat as in ``Value``.
+        sent: whether the question may have reached whom it was for.
+    """
 
     reason: str
+    value: Mapping[str, Any] = field(default_factory=dict)
+    sent: bool = field(default=True, compare=False)
 
 
 Outcome = Union[Value, Failed]
@@ -46,10 +54,19 @@ class Target:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How often one sampler looks, in nanoseconds."""
+    """When and for whom one sampler looks.
+
+    Attributes:
+        period_ns: between two looks. timeout_ns: of one.
+        until_ns: when the last look is due, by the vantage's monotonic clock; 0: not known.
+        run, probe: what it looks for, where that matters.
+    """
 
     period_ns: int
     timeout_ns: int
+    until_ns: int = 0
+    run: str = ""
+    probe: str = ""
 
 
 class Probe(Protocol):
@@ -58,8 +75,21 @@ class Probe(Protocol):
     Attributes:
         kind: key of the probe table.
         fan_out: "self": the vantage looks at itself; "each": one sampler for each node that
-            ``to`` selects; "all": one sampler that is given all of them; "none": no target.
+            ``to`` selects; "all": one sampler that is given all of them; "mesh": one sampler from
+            a vantage of each site to one node of each other site; "none": no target.
         listens: ``False``: ``sampler`` is called on a schedule. ``True``: see ``Listener``.
+
+    A look that has to end what it began has a method ``last_looks() -> Iterator[Look]``: once the
+    schedule has ended, the runner makes each in turn, and they are samples like the others. They
+    bound themselves: the runner waits ten seconds for everything.
+
+    A kind that needs libraries beyond the agent's has a class attribute ``carries``, their names:
+    its vantages are sent them, see ``gameday.transport.carried``; it imports them in ``look``.
+
+    A kind whose parameters can say whom to ask instead of ``to`` has a method
+    ``needs_target(params) -> bool`` besides; one of fan_out "each" then looks at the vantage
+    itself. Where its parameters have a ``family`` (4 or 6), the
+    targets' addresses are of that family only.
     """
 
     kind: str
@@ -74,11 +104,28 @@ class Probe(Protocol):
         """A callable that makes one look within the timeout; called from several threads."""
 
 
+class Emit(Protocol):
+    """Takes what a listener heard; called from threads."""
+
+    def __call__(self, target: str, outcome: Outcome, since_ns: Optional[int] = None) -> None:
+        """Write a sample that ends now, and began at ``since_ns`` (monotonic) or now."""
+
+
+class Listening(Protocol):
+    """A listener at work."""
+
+    def trouble(self) -> str:
+        """Why nobody is listening at this moment; empty while somebody is."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
 class Listener(Protocol):
     """A kind of probe that waits for others to speak (``listens`` is ``True``).
 
     The runner writes a sample for each call of ``emit``, and once every period a sample
-    with target "listener" as evidence that somebody was listening.
+    with target "listener" as evidence that somebody was listening, or why nobody was.
     """
 
     kind: str
@@ -87,5 +134,9 @@ class Listener(Protocol):
     fan_out: str
     listens: bool
 
-    def listen(self, params: Any, emit: Callable[[str, Outcome], None]) -> Callable[[], None]:
-        """Start listening; returns what stops it. ``emit(target, outcome)`` comes from threads."""
+    def listen(self, params: Any, emit: Emit) -> Listening:
+        """Start listening.
+
+        Raises:
+            OSError, InvalidInput: where that is not possible; it is tried again.
+        """

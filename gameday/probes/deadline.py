@@ -6,9 +6,12 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from gameday import clock
+from gameday.errors import InvalidInput
+from gameday.probes.stream import Secure, Stream, connect
 
 BODY_BYTES_MAX = 1 << 20
 
@@ -35,6 +38,14 @@ class Deadline:
         """ "timeout: 250 ms", as reasons have it."""
         return f"timeout: {self.timeout_ns // clock.NS_PER_MS} ms"
 
+    def share(self, parts: int) -> Deadline:
+        """A deadline for one of ``parts`` equal pieces of what is left; never past this one.
+
+        Raises:
+            TimeoutError: where nothing is left.
+        """
+        return Deadline(max(1, int(self.left_s() * clock.NS_PER_S) // max(1, parts)))
+
 
 def request(  # noqa: PLR0917 - an HTTP request has that many parts
     where: Tuple[str, int],
@@ -43,37 +54,43 @@ def request(  # noqa: PLR0917 - an HTTP request has that many parts
     deadline: Deadline,
     body: Optional[bytes] = None,
     headers: Optional[Mapping[str, str]] = None,
+    secure: Optional[Secure] = None,
+    most: int = BODY_BYTES_MAX,
 ) -> Tuple[int, Dict[str, str], bytes]:
-    """One HTTP request to (host, port), anew: (status, headers in lower case, body).
+    """One HTTP request to (host, port), anew: (status, headers in lower case, body up to most).
 
     Raises:
-        TimeoutError: past the deadline. OSError: as the socket says.
+        TimeoutError: past the deadline. OSError: as the socket or TLS says.
         http.client.HTTPException: where the answer is not HTTP.
     """
-    connection = http.client.HTTPConnection(*where, timeout=deadline.left_s())
-    try:
-        connection.connect()
-        connection.sock.settimeout(deadline.left_s())
-        connection.request(method, path, body=body, headers=dict(headers or {}))
-        connection.sock.settimeout(deadline.left_s())
-        answer = connection.getresponse()
-        connection_sock: Optional[socket.socket] = connection.sock
-        if connection_sock is not None:
-            connection_sock.settimeout(deadline.left_s())
-        content = answer.read(BODY_BYTES_MAX)
-        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, content
-    finally:
-        connection.close()
+    with connect(where, deadline.left_s, secure) as stream:
+        return exchange(stream, method, path, body, headers, most)
+
+
+def exchange(  # noqa: PLR0917 - as many as a request
+    stream: Stream,
+    method: str,
+    path: str,
+    body: Optional[bytes] = None,
+    headers: Optional[Mapping[str, str]] = None,
+    most: int = BODY_BYTES_MAX,
+) -> Tuple[int, Dict[str, str], bytes]:  # fmt: skip
+    """One HTTP request over a connection that is open; raises like ``request``."""
+    connection = http.client.HTTPConnection(stream.host)
+    # HTTPConnection wants a socket; a stream is what it uses of one, and keeps the deadline.
+    connection.sock = stream
+    connection.request(method, path, body=body, headers=dict(headers or {}))
+    answer = connection.getresponse()
+    content = answer.read(most)
+    return answer.status, {k.lower(): v for k, v in answer.getheaders()}, content
 
 
 def post_json(
-    host: str, port: int, path: str, data: Mapping[str, Any], deadline: Deadline
-) -> Tuple[int, Dict[str, Any]]:
+    stream: Stream, path: str, data: Mapping[str, Any]
+) -> Tuple[int, Dict[str, Any]]:  # fmt: skip
     """POST JSON, get (status, JSON object); raises like ``request``, and ValueError."""
-    body = json.dumps(data).encode()
-    status, _, content = request(
-        (host, port), "POST", path, deadline, body, {"Content-Type": "application/json"}
-    )
+    headers = {"Content-Type": "application/json"}
+    status, _, content = exchange(stream, "POST", path, json.dumps(data).encode(), headers)
     found = json.loads(content or b"{}")
     return status, found if isinstance(found, dict) else {}
 
@@ -84,6 +101,14 @@ def failure_word(error: Exception, deadline: Deadline) -> str:
         return deadline.word()
     if isinstance(error, ConnectionRefusedError):
         return "refused: nothing listens"
-    if isinstance(error, OSError):
-        return f"network: {error.strerror or error}"
-    return f"protocol: {type(error).__name__}: {error}"[:200]
+    if isinstance(error, InvalidInput):
+        found = f"credentials: {error.message}"
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        found = f"certificate: {error.verify_message}"
+    elif isinstance(error, ssl.SSLError):
+        found = f"tls: {error.reason or error}"
+    elif isinstance(error, OSError):
+        found = f"network: {error.strerror or error}"
+    else:
+        found = f"protocol: {type(error).__name__}: {error}"
+    return found[:200]

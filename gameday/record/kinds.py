@@ -29,7 +29,8 @@ ARM_INTENT = "lease.arm-intent"
 """node, lease (JSON of Lease). On disk before the node is asked."""
 
 ARMED = "lease.armed"
-"""node, lease (JSON), receipt_digest, observation (JSON)"""
+"""node, lease (JSON), receipt_digest, observation (JSON), kept: kernel | process (who begins and
+ends its window; records from before it was written down have kernel-kept windows only)"""
 
 OBSERVED = "lease.observed"
 """node, lease (id), observation (JSON), when: armed | active | ended"""
@@ -61,6 +62,16 @@ NODE_BACK = "node.back"
 
 COLLECTED = "samples.collected"
 """node, samples (count), missing (count), complete (bool)"""
+
+ACKS_OPENED = "acks.opened"
+"""From here on, people can tell the run what they see, with ``gameday ack``."""
+
+HUMAN_ACK = "human.ack"
+"""user (login, as the kernel knows it), said_by (as they call themselves, or empty), text,
+said_ns (controller, monotonic, when they said it; the event's own time is not earlier)"""
+
+ACKS_CLOSED = "acks.closed"
+"""From here on, nobody is heard any more."""
 
 RUN_ENDED = "run.ended"
 """outcome: completed | aborted, clean (bool)"""

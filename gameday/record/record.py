@@ -16,18 +16,26 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from gameday.clock import Exchange, Interval, NodeClock
 from gameday.errors import EvidenceError
 from gameday.record import kinds
-from gameday.record.journal import dump_line, read_events
-from gameday.record.types import Event, Sample, from_json, to_json
+from gameday.record.columns import Builder, Columns, parse_lines
+from gameday.record.journal import read_events
+from gameday.record.looks import Looks, Seen, make_looks
+from gameday.record.types import Event, Sample
+from gameday.record.windows import Window, find_window
+
+__all__ = ["Looks", "Record", "Seen", "Window", "load", "pack_samples", "parse_samples"]
 
 EXPERIMENT = "experiment.yaml"
 INVENTORY = "inventory.json"
@@ -37,27 +45,7 @@ SAMPLES = "samples.jsonl.gz"
 SAMPLES_LIVE = "samples.jsonl"
 REPORT = "report.json"
 
-
-@dataclass(frozen=True)
-class Seen:
-    """A sample with its stamps in the run's time base, each known within a bound."""
-
-    sample: Sample
-    start: Interval
-    end: Interval
-
-
-@dataclass(frozen=True)
-class Window:
-    """When one fault of the experiment was in effect, in the run's time.
-
-    ``onset`` and ``end`` are hulls over all nodes that held a lease of it. ``end`` is
-    where the fault was to end or was ended early by an abort, whichever came first.
-    """
-
-    fault: str
-    onset: Interval
-    end: Interval
+PIECE_BYTES = 8 << 20
 
 
 class Record:
@@ -68,27 +56,32 @@ class Record:
     ) -> None:
         self.plan = plan
         self.events = tuple(events)
-        self.samples = tuple(samples)
+        self.samples = samples if isinstance(samples, Columns) else tuple(samples)
 
     @cached_property
-    def clocks(self) -> dict[str, NodeClock]:
-        """Per node, the translation of its clock; nodes without an exchange are absent."""
-        exchanges: dict[str, list[Exchange]] = defaultdict(list)
+    def exchanges(self) -> dict[str, list[Exchange]]:
+        """Per node, the comparisons of its clock with ours, in order of the node's clock."""
+        found: dict[str, list[Exchange]] = defaultdict(list)
         for event in self.of_kind(kinds.CLOCK):
             data = event.data
-            exchanges[data["node"]].append(
+            found[data["node"]].append(
                 Exchange(
                     data["sent_ns"], data["received_ns"],
                     data["node_mono_ns"], data["node_wall_ns"],
                 )
             )  # fmt: skip
-        return {node: NodeClock(found) for node, found in exchanges.items()}
+        return {node: sorted(each, key=lambda e: e.node_mono_ns) for node, each in found.items()}
+
+    @cached_property
+    def clocks(self) -> dict[str, NodeClock]:
+        """Per node, the translation of its clock; nodes without an exchange are absent."""
+        return {node: NodeClock(found) for node, found in self.exchanges.items()}
 
     def of_kind(self, kind: str) -> Iterable[Event]:
         """Events of one kind, in order."""
         return (event for event in self.events if event.kind == kind)
 
-    def seen(self, probe: str) -> dict[tuple[str, str], list[Seen]]:
+    def seen(self, probe: str) -> Mapping[tuple[str, str], Looks]:
         """A probe's samples in the run's time, per (vantage, target), in order of start.
 
         Samples of nodes whose clock was never compared are left out: where they lie in
@@ -97,14 +90,16 @@ class Record:
         return self._seen.get(probe, {})
 
     @cached_property
-    def _seen(self) -> dict[str, dict[tuple[str, str], list[Seen]]]:
-        found: dict[str, dict[tuple[str, str], list[Seen]]] = defaultdict(lambda: defaultdict(list))
-        for sample in sorted(self.samples, key=lambda s: (s.start_ns, s.seq)):
-            clock = self.clocks.get(sample.node)
-            if clock is None:
-                continue
-            seen = Seen(sample, clock.to_run(sample.start_ns), clock.to_run(sample.end_ns))
-            found[sample.probe][(sample.node, sample.target)].append(seen)
+    def _seen(self) -> dict[str, dict[tuple[str, str], Looks]]:
+        columns = Columns.of(self.samples)
+        by_stream = np.argsort(columns.key, kind="stable")
+        ends = np.cumsum(np.bincount(columns.key, minlength=len(columns.keys)))
+        found: dict[str, dict[tuple[str, str], Looks]] = defaultdict(dict)
+        for at, (probe, node, target) in enumerate(columns.keys):
+            exchanges = self.exchanges.get(node)
+            if exchanges is not None:
+                rows = by_stream[ends[at - 1] if at else 0 : ends[at]]
+                found[probe][(node, target)] = make_looks(columns, rows, exchanges)
         return found
 
     def window(self, fault: str | None = None) -> Window:
@@ -114,29 +109,7 @@ class Record:
             EvidenceError: where the fault was never armed (the run has no such window).
         """
         name = fault or (self.plan["faults"][0]["name"] if self.plan["faults"] else None)
-        armed = [e for e in self.of_kind(kinds.ARMED) if e.data["lease"]["fault"] == name]
-        onsets, ends = [], []
-        for event in armed:
-            lease, clock = event.data["lease"], self.clocks.get(event.data["node"])
-            if clock is None:
-                continue
-            onsets.append(clock.wall_to_run(lease["fire_at_ns"]))
-            ends.append(self._lease_end(lease, clock))
-        if not onsets:
-            raise EvidenceError(f"fault {name!r} was not armed on any node whose clock is known")
-        return Window(
-            str(name),
-            Interval(min(o.lo for o in onsets), max(o.hi for o in onsets)),
-            Interval(min(e.lo for e in ends), max(e.hi for e in ends)),
-        )
-
-    def _lease_end(self, lease: Mapping[str, Any], clock: NodeClock) -> Interval:
-        planned = clock.wall_to_run(lease["expire_at_ns"])
-        for event in self.of_kind(kinds.DISARMED):
-            early = Interval(event.data["sent_ns"], event.at_ns)
-            if event.data["lease"] == lease["id"] and early.lo < planned.lo:
-                return early
-        return planned
+        return find_window(str(name), self.events, self.clocks)
 
     @cached_property
     def span(self) -> Interval:
@@ -163,21 +136,38 @@ def load(directory: Path) -> Record:
     return Record(plan, events, samples)
 
 
-def read_samples(directory: Path) -> list[Sample]:
+def read_samples(directory: Path) -> Columns:
     """All samples of a run: packed once it is recorded, plain while it goes on.
+
+    An unfinished last line (a writer that died) is left out.
 
     Raises:
         EvidenceError: where a whole line is not a sample.
     """
     packed, live = directory / SAMPLES, directory / SAMPLES_LIVE
-    if packed.exists():
-        try:
-            content = gzip.decompress(packed.read_bytes())
-        except (OSError, EOFError) as error:
-            raise EvidenceError(f"{packed}: {error}") from error
-    else:
-        content = live.read_bytes() if live.exists() else b""
-    return parse_samples(content, str(packed if packed.exists() else live))
+    builder = Builder()
+    try:
+        if packed.exists():
+            with gzip.open(packed) as file:
+                _read_into(builder, file, str(packed))
+        elif live.exists():
+            with open(live, "rb") as file:
+                _read_into(builder, file, str(live))
+    except (OSError, EOFError, zlib.error) as error:
+        raise EvidenceError(f"{packed}: {error}") from error
+    return builder.columns()
+
+
+def _read_into(builder: Builder, file: BinaryIO | gzip.GzipFile, name: str) -> None:
+    """Piece by piece, so that a record of gigabytes does not have to fit in memory as text."""
+    rest, number = b"", 1
+    while piece := file.read(PIECE_BYTES):
+        cut = piece.rfind(b"\n") + 1
+        if not cut:
+            rest += piece
+            continue
+        number += builder.add_lines(rest + piece[:cut], name, number)
+        rest = piece[cut:]
 
 
 def parse_samples(content: bytes, name: str) -> list[Sample]:
@@ -186,17 +176,47 @@ def parse_samples(content: bytes, name: str) -> list[Sample]:
     Raises:
         EvidenceError: where a whole line is not a sample.
     """
-    samples = []
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
-        try:
-            samples.append(from_json(Sample, json.loads(line)))
-        except (ValueError, TypeError, AttributeError, EvidenceError) as error:
-            raise EvidenceError(f"{name}:{number}: not a sample: {error}") from error
-    return samples
+    return parse_lines(content, name)
 
 
-def pack_samples(directory: Path, samples: Iterable[Sample]) -> None:
-    """Write the samples packed, the same bytes for the same samples, and drop the plain file."""
-    lines = "".join(dump_line(to_json(sample)) for sample in samples)
-    (directory / SAMPLES).write_bytes(gzip.compress(lines.encode(), mtime=0))
-    (directory / SAMPLES_LIVE).unlink(missing_ok=True)
+def drop_unfinished(live: Path) -> None:
+    """Cut off the last line of a writer that died in the middle of it, so that more can follow."""
+    if not live.exists():
+        return
+    with open(live, "r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - PIECE_BYTES)
+            file.seek(begin)
+            cut = file.read(end - begin).rfind(b"\n") + 1
+            end = begin + cut
+            if cut:
+                break
+        file.truncate(end)
+
+
+def pack_samples(directory: Path) -> None:
+    """Pack the samples of a run, line by line as they came, and drop the plain file.
+
+    The same bytes for the same samples. An unfinished last line (a writer that died) is left out.
+    Nothing is held in memory: a long run has more samples than fit there.
+    """
+    live, part = directory / SAMPLES_LIVE, directory / (SAMPLES + ".part")
+    with open(part, "wb") as raw:
+        packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0)
+        if live.exists():
+            with open(live, "rb") as file:
+                _copy_lines(file, packed)
+        packed.close()
+        raw.flush()
+        os.fsync(raw.fileno())
+    os.replace(part, directory / SAMPLES)
+    live.unlink(missing_ok=True)
+
+
+def _copy_lines(file: BinaryIO, to: gzip.GzipFile) -> None:
+    rest = b""
+    while piece := file.read(PIECE_BYTES):
+        cut = piece.rfind(b"\n") + 1
+        to.write(rest + piece[:cut] if cut else b"")
+        rest = piece[cut:] if cut else rest + piece

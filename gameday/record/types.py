@@ -71,7 +71,8 @@ class Sample:
         seq: number of this look, from 0, per (probe, node, target), without gaps.
         start_ns, end_ns: the vantage node's monotonic clock just before and after.
         ok: whether a value was obtained; ``False`` means ``reason`` says why not.
-        value: what was seen; flat JSON (strings, integers, booleans, lists of strings).
+        value: what was seen; flat JSON (strings, integers, booleans, lists of strings). Where
+            not ``ok``, what was tried, of the few kinds that tell.
         reason: empty where ``ok``; else a short stable word and detail, "timeout: 200 ms".
     """
 
@@ -145,6 +146,8 @@ class Observation:
         counters: kernel counters that show what matched; integers.
         foreign_changed: what others changed since the receipt, in words; never undone.
         guards: which processes or timers live that end the lease; see ``agent.guards``.
+        began, gone: where a process keeps the window, the node's monotonic clock just before
+            it began (ended) the effect and once it was there (gone); empty where not known.
     """
 
     state: str
@@ -152,3 +155,5 @@ class Observation:
     counters: Mapping[str, int]
     foreign_changed: Tuple[str, ...]
     guards: Tuple[str, ...] = ()
+    began: Tuple[int, ...] = ()
+    gone: Tuple[int, ...] = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from gameday import __version__
 from gameday.clock import Interval
@@ -18,7 +19,9 @@ from gameday.measures.predictions import Prediction, check_predictions
 from gameday.measures.runner import measure_all
 from gameday.record import kinds
 from gameday.record.journal import dump_line
+from gameday.record.looks import to_run
 from gameday.record.record import Record
+from gameday.report.clients import client_rows
 from gameday.report.files import SCHEMA
 from gameday.report.leases import clean_state, lease_table, unclean
 from gameday.report.verdict import Objective, judge, judge_run, limit_of
@@ -75,6 +78,7 @@ def build_report(record: Record, version: str = __version__) -> dict[str, Any]:
             "reasons": list(verdict.reasons),
         },
         "objectives": [_objective(o, m) for o, m in zip(objectives, measurements, strict=True)],
+        "clients": client_rows(record, measurements),
         "predictions": [_plain(asdict(prediction)) for prediction in predictions],
         "findings": _findings(predictions, clean),
         "faults": _faults(record),
@@ -223,15 +227,14 @@ def _abort(record: Record) -> dict[str, Any] | None:
 def _clocks(record: Record) -> list[dict[str, Any]]:
     """Per node, how exactly its clock was known: widest and narrowest, at its own exchanges."""
     rows = []
-    counted: dict[str, list[int]] = {}
-    for event in record.of_kind(kinds.CLOCK):
-        counted.setdefault(event.data["node"], []).append(event.data["node_mono_ns"])
-    for node, moments in sorted(counted.items()):
-        between = [(a + b) // 2 for a, b in pairwise(moments)] or moments
-        widths = [record.clocks[node].offset(moment).width for moment in between]
+    for node, exchanges in sorted(record.exchanges.items()):
+        moments = np.array([exchange.node_mono_ns for exchange in exchanges], np.int64)
+        between = (moments[1:] + moments[:-1]) // 2 if len(moments) > 1 else moments
+        lo, hi = to_run(between, exchanges)
+        widths = hi - lo
         rows.append(
-            {"node": node, "exchanges": len(moments), "bound_ns_min": min(widths),
-             "bound_ns_max": max(widths)}
+            {"node": node, "exchanges": len(moments), "bound_ns_min": int(widths.min()),
+             "bound_ns_max": int(widths.max())}
         )  # fmt: skip
     return rows
 

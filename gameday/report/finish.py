@@ -40,7 +40,7 @@ def finish_run(directory: Path, key: SigningKey) -> dict[str, Any]:
         stale.unlink(missing_ok=True)
     record = load(directory)
     if not (directory / SAMPLES).exists():
-        pack_samples(directory, record.samples)
+        pack_samples(directory)
     report = build_report(record)
     write_whole(directory / REPORT, canonical(report))
     write_whole(directory / HTML, render(report, record, key.identity).encode())

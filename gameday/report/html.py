@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from gameday.measures.words import count, milliseconds, names, percent, tenths
 from gameday.record.record import Record
-from gameday.report import words
+from gameday.report import tables, words
 from gameday.report.sign import Identity
 from gameday.report.timeline import draw
 
@@ -27,29 +27,47 @@ def render(report: Mapping[str, Any], record: Record, signer: Identity) -> str:
         report: as built from ``record``. record: for the timeline's lanes.
         signer: who is about to sign these bytes.
     """
-    environment = Environment(
+    timeline = draw(report, record)
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            words=words,
+            signer=signer,
+            done=done_sentences(report, record.plan),
+            bars={o["name"]: Markup(bar(o)) for o in report["objectives"]},  # noqa: S704 - numbers only
+            tables=small_tables(report),
+            parts=[(o, part_rows(o["measurement"])) for o in report["objectives"]],
+            timeline_svg=Markup(timeline.svg),  # noqa: S704 - drawn by us, every text escaped there
+            timeline_words=timeline.words,
+            short=short_coverage(report["coverage"]),
+            names=names,
+            count=count,
+            percent=percent,
+            milliseconds=milliseconds,
+        )
+    )
+
+
+def environment() -> Environment:
+    """Templates of pages: everything is escaped, a missing value is an error."""
+    return Environment(
         loader=PackageLoader("gameday.report", "templates"),
         autoescape=select_autoescape(["html", "j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    timeline = draw(report, record)
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        words=words,
-        signer=signer,
-        done=done_sentences(report, record.plan),
-        bars={o["name"]: Markup(bar(o)) for o in report["objectives"]},  # noqa: S704 - numbers only
-        parts=[(o, part_rows(o["measurement"])) for o in report["objectives"]],
-        timeline_svg=Markup(timeline.svg),  # noqa: S704 - drawn by us, every text escaped there
-        timeline_words=timeline.words,
-        short=short_coverage(report["coverage"]),
-        names=names,
-        count=count,
-        percent=percent,
-        milliseconds=milliseconds,
-    )
+
+
+def small_tables(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Tables beside the objectives, those with rows: title, head and rows."""
+    found = [
+        ("Failures by kind of client", tables.CLIENT_TITLES, tables.client_table(report)),
+        ("Detectors", tables.DETECTOR_TITLES, tables.detector_table(report)),
+    ]
+    return [{"title": title, "head": head, "rows": rows} for title, head, rows in found if rows]
 
 
 def done_sentences(report: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
@@ -121,7 +139,7 @@ def short_coverage(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         entry = found.setdefault(
             row["probe"],
             {"probe": row["probe"], "samplers": 0, "due": 0, "delivered": 0, "gaps": 0,
-             "ppm": 1_000_000, "held": True},
+             "ppm": 1_000_000, "held": True, "late_p99_ns": 0},
         )  # fmt: skip
         entry["samplers"] += 1
         entry["due"] += row["due"]
@@ -129,4 +147,5 @@ def short_coverage(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         entry["gaps"] += row["gaps"]
         entry["ppm"] = min(entry["ppm"], row["ppm"])
         entry["held"] = entry["held"] and row["held"]
+        entry["late_p99_ns"] = max(entry["late_p99_ns"], row.get("late_p99_ns", 0))
     return list(found.values())

@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gameday.record.record import Record, Seen
+import numpy as np
+
+from gameday.record import kinds
+from gameday.record.columns import Ints
+from gameday.record.looks import Looks, Seen
+from gameday.record.record import Record
+from gameday.record.types import Sample
 
 State = Literal["ok", "changed", "failed", "mixed", "none"]
 """ok: as before the fault. changed: answered, but otherwise than at first (a dns answer with
@@ -27,6 +33,40 @@ LANES_MAX = 120
 """A report is a page, not an archive: further lanes are left out, and the page says so."""
 
 LISTENER = "listener"
+
+TOLD = ("", "firing", "resolved", "line", "shown")
+TOLD_NOTHING = (
+    "etcd-write",
+    "etcd-workload",
+    "etcd-status",
+    "dns",
+    "http",
+    "icmp",
+    "rtt-mesh",
+    "tcp-connect",
+    "udp-echo",
+    "bgp",
+    "gslb-state",
+    "tcp-session",
+    "postgresql",
+    "galera",
+    "postgresql-workload",
+    "galera-workload",
+    "cockroachdb",
+    "yugabytedb",
+)
+"""Probes whose samples never hold an alert; many, and each of another value."""
+
+COMPARED = {
+    "dns": "addresses",
+    "etcd-status": "term",
+    "bgp": "paths",
+    "gslb-state": "up",
+    "tcp-session": "session",
+    "postgresql": "role",
+    "galera": "cluster_status",
+}
+"""By the kind of probe: what of its value is another answer once it differs from the first."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +89,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Tick:
-    """One alert: ``firing`` or resolved, at ``at`` (run's time, ns)."""
+    """One alert, line or word: ``firing`` or resolved, at ``at`` (run's time, ns)."""
 
     at: int
     name: str
@@ -85,14 +125,39 @@ def ticks(record: Record) -> list[Tick]:
     """First firing and first resolving of each alert's name, in order of time."""
     seen: dict[tuple[str, bool], Tick] = {}
     for probe in record.plan["probes"]:
-        for (_, target), samples in record.seen(probe["name"]).items():
-            for look in samples:
-                status = look.sample.value.get("status")
-                if status not in ("firing", "resolved") or target == LISTENER:
-                    continue
-                tick = Tick(look.start.lo, target, status == "firing")
-                seen.setdefault((target, tick.firing), tick)
+        for (_, target), looks in record.seen(probe["name"]).items():
+            if target == LISTENER or probe["kind"] in TOLD_NOTHING:
+                continue
+            for told in range(1, len(TOLD)):
+                heard = looks.where(looks.codes(_told) == told)
+                if len(heard):
+                    tick = _tick(probe, heard[0], TOLD[told])
+                    seen.setdefault((tick.name, tick.firing), tick)
+    for event in record.of_kind(kinds.HUMAN_ACK):
+        tick = Tick(event.at_ns, f"{event.data['said_by'] or event.data['user']} said", True)
+        seen.setdefault((tick.name, True), tick)
     return sorted(seen.values(), key=lambda tick: tick.at)
+
+
+def _told(sample: Sample) -> int:
+    """What one says, as its place in ``TOLD``: a webhook's alert, a log's line, Prometheus."""
+    if not sample.ok:
+        return 0
+    if "line" in sample.value:
+        return TOLD.index("line")
+    if sample.value.get("state") == "firing":
+        return TOLD.index("shown")
+    status = sample.value.get("status")
+    return TOLD.index(status) if status in ("firing", "resolved") else 0
+
+
+def _tick(probe: Mapping[str, Any], look: Seen, told: str) -> Tick:
+    if told == "line":
+        return Tick(look.start.lo, f"{probe['name']} {look.sample.node}", True)
+    if told == "shown":
+        # It was so at some time before; that it was seen is as late as this.
+        return Tick(look.end.hi, f"{probe['name']} {look.sample.node}", True)
+    return Tick(look.start.lo, look.sample.target, told == "firing")
 
 
 def _label(probe: Mapping[str, Any], node: str, target: str) -> str:
@@ -105,42 +170,64 @@ def _label(probe: Mapping[str, Any], node: str, target: str) -> str:
 
 def _site(record: Record, node: str, target: str) -> str:
     nodes = record.plan["nodes"]
-    return str(nodes[target if target in nodes else node]["site"])
+    place = nodes.get(target) or nodes.get(node)
+    # The controller's own host is of no site.
+    return str(place["site"]) if place else node
 
 
-def _state(probe: Mapping[str, Any], seen: Seen, first: Mapping[str, Any] | None) -> State:
-    sample = seen.sample
-    if not sample.ok:
+STATES: tuple[State, ...] = ("ok", "changed", "failed")
+
+
+def _state(probe: Mapping[str, Any], sample: Sample, first: Mapping[str, Any] | None) -> State:
+    kind, value = probe["kind"], sample.value
+    if not sample.ok or (kind == "etcd-status" and value["leader"] == "0"):
         return "failed"
-    if probe["kind"] == "dns" and first is not None:
-        same = set(sample.value["addresses"]) == set(first["addresses"])
-        return "ok" if same else "changed"
-    if probe["kind"] == "etcd-status":
-        if sample.value["leader"] == "0":
-            return "failed"
-        changed = first is not None and sample.value["term"] != first["term"]
-        return "changed" if changed else "ok"
-    return "ok"
+    if kind == "prometheus":
+        return "changed" if value["state"] == "firing" else "ok"
+    if kind not in COMPARED or first is None:
+        return "ok"
+    now, then = value[COMPARED[kind]], first[COMPARED[kind]]
+    # The order of an answer's addresses means nothing.
+    same = sorted(now) == sorted(then) if kind == "dns" else now == then
+    return "ok" if same else "changed"
+
+
+def _states(probe: Mapping[str, Any], looks: Looks) -> Ints:
+    """Each look's state, as its place in ``STATES``."""
+    if probe["kind"] not in ("prometheus", *COMPARED):
+        return np.where(looks.ok, STATES.index("ok"), STATES.index("failed"))
+    good = looks.where(looks.ok)
+    first = good[0].sample.value if len(good) else None
+    return looks.codes(lambda sample: STATES.index(_state(probe, sample, first)))
 
 
 def _spans(samples: Sequence[Seen], probe: Mapping[str, Any], lo: int, hi: int) -> list[Span]:
     """Spans without holes from lo to hi; a state holds until the next look."""
     period = int(probe["period_ns"])
-    samples = [s for s in samples if s.end.hi >= lo and s.start.lo < hi]
-    first = next((s.sample.value for s in samples if s.sample.ok), None)
+    looks = Looks.of(samples)
+    looks = looks.where((looks.end_hi >= lo) & (looks.start_lo < hi))
+    if not len(looks):
+        return [Span(lo, hi, "none")] if hi - lo > GAP_PERIODS * period else []
+    start = np.maximum(looks.start_lo, lo)
+    end = np.append(looks.start_lo[1:], looks.end_hi[-1])
+    alone = np.append(np.diff(looks.start_lo) > GAP_PERIODS * period, True)
+    end = np.where(alone, np.minimum(end, looks.start_lo + period), end)
+    end = np.minimum(np.maximum(end, start), hi)
+    until = np.append(lo, np.maximum.accumulate(np.maximum(end, lo)))
+    before, at = until[:-1], int(until[-1])
+    holes = start - before > period
+    states = _states(probe, looks)
+    # Only where a lane begins anew, after a hole or in another state, is there anything to add.
+    anew = holes.copy()
+    anew[0] = True
+    anew[1:] |= np.diff(states) != 0
+    places = np.flatnonzero(anew)
     found: list[Span] = []
-    at = lo
-    for place, seen in enumerate(samples):
-        start = max(seen.start.lo, lo)
-        following = samples[place + 1].start.lo if place + 1 < len(samples) else None
-        end = seen.end.hi if following is None else following
-        if following is None or following - seen.start.lo > GAP_PERIODS * period:
-            end = min(end, seen.start.lo + period)
-        if start - at > period:
-            _add(found, Span(at, start, "none"))
-        end = min(max(end, start), hi)
-        _add(found, Span(start, end, _state(probe, seen, first)))
-        at = max(at, end)
+    for place, following in zip(places, np.append(places[1:], len(looks)), strict=True):
+        if holes[place]:
+            _add(found, Span(int(before[place]), int(start[place]), "none"))
+        upto = int(end[place:following].max())
+        _add(found, Span(int(start[place]), upto, STATES[states[place]]))
     if hi - at > GAP_PERIODS * period:
         _add(found, Span(at, hi, "none"))
     return found

@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gameday.errors import EvidenceError
 from gameday.record.record import REPORT
 from gameday.report.files import HTML, SCHEMA, read_whole
+from gameday.report.tables import (
+    CLIENT_TITLES,
+    DETECTOR_TITLES,
+    client_table,
+    detector_table,
+)
 from gameday.report.words import (
     JUDGEMENT_TONE,
     OBSERVED_TEXT,
@@ -70,6 +76,7 @@ def report_lines(report: Mapping[str, Any], path: str = "") -> list[str]:
     verdict = report["verdict"]
     word = verdict["verdict"]
     lines = [
+        *_notice(report),
         f"{SIGN[VERDICT_TONE[word]]} {VERDICT_TITLE[word].upper()}: "
         f"{report['experiment']['title']} (run {report['run']['id']})",
         f"  {VERDICT_TEXT[word]}",
@@ -79,6 +86,12 @@ def report_lines(report: Mapping[str, Any], path: str = "") -> list[str]:
     if hidden > 0:
         lines.append(f"  - and {hidden} more, see the report")
     lines += ["", "Objectives", *_objectives(report)]
+    for title, rows in (
+        ("Failures by kind of client", [CLIENT_TITLES, *client_table(report)]),
+        ("Detectors", [DETECTOR_TITLES, *detector_table(report)]),
+    ):
+        if len(rows) > 1:
+            lines += ["", title, *_columns(rows)]
     if report["predictions"]:
         lines += ["", "Predicted beside observed"]
         for prediction in report["predictions"]:
@@ -92,6 +105,28 @@ def report_lines(report: Mapping[str, Any], path: str = "") -> list[str]:
     if path:
         lines.append(f"Report: {path}")
     return lines
+
+
+def _notice(report: Mapping[str, Any]) -> list[str]:
+    """What must be said before the verdict where the objectives are not the planned ones."""
+    given = report.get("objectives_from")
+    if not given:
+        return []
+    return [
+        f"! These objectives are those of {given['file']} ({given['experiment']}, sha256 "
+        f"{given['sha256'][:16]}…), not those of the signed plan of this run.",
+        *(f"! {line}" for line in given["differs"]),
+        "",
+    ]
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of texts under each other."""
+    wide = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return [
+        "  " + "  ".join(f"{text:<{wide[at]}}" for at, text in enumerate(row)).rstrip()
+        for row in rows
+    ]
 
 
 def _objectives(report: Mapping[str, Any]) -> list[str]:

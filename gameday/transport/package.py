@@ -49,23 +49,23 @@ def agent_package() -> Package:
     root = Path(__file__).resolve().parent.parent
     paths = [root / name for name in OWN] + [root / "record" / name for name in OWN_RECORD]
     for package in OWN_PACKAGES:
-        paths += _sources(root / package)
+        paths += sources(root / package)
     for path in paths:
         files[f"gameday/{path.relative_to(root).as_posix()}"] = path.read_bytes()
     for library in CARRIED:
         spec = importlib.util.find_spec(library)
         require(spec is not None and spec.origin, f"{library} is not installed")
         base = Path(str(spec.origin)).parent  # type: ignore[union-attr]
-        for path in _sources(base):
+        for path in sources(base):
             name = f"{library}/{path.relative_to(base).as_posix()}"
             instead = REPLACED / name
             files[name] = (instead if instead.exists() else path).read_bytes()
-    content = _zip(files)
+    content = zipped(files)
     require(len(content) <= BYTES_MAX, f"the agent has {len(content)} bytes")
     return Package(content, hashlib.sha256(content).hexdigest())
 
 
-def _sources(base: Path) -> list[Path]:
+def sources(base: Path) -> list[Path]:
     """Every source file below a directory; byte code is not looked at, since it comes and goes."""
     found = []
     for directory, inner, names in os.walk(base):
@@ -74,7 +74,8 @@ def _sources(base: Path) -> list[Path]:
     return sorted(found)
 
 
-def _zip(files: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes]) -> bytes:
+    """A zip archive: the same bytes for the same files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):

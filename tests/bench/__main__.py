@@ -12,6 +12,7 @@ import os
 import platform
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from gameday.clock import NS_PER_S
 from gameday.errors import CannotRun, GamedayError
 from gameday.lab import system
 from gameday.transport import netns
-from tests.bench import arming, changes, footprint, page
+from tests.bench import arming, changes, footprint, load, page, volume
 from tests.bench.estate import Estate
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
@@ -30,6 +31,10 @@ PLAN = ((5, 6, 2), (10, 2, 1), (20, 2, 1), (50, 4, 2))
 """Nodes, cuts, and after how many of them Ansible runs."""
 
 QUICK = ((2, 1, 1), (5, 1, 1))
+
+
+VOLUME = 5_000_000
+"""Samples in the record that is measured."""
 
 
 def main(arguments: list[str]) -> int:
@@ -52,7 +57,7 @@ def main(arguments: list[str]) -> int:
 
 def bench(plan: tuple[tuple[int, int, int], ...], write: bool) -> int:
     """Measure everything on one estate; returns the exit code."""
-    system.check_machine()
+    system.check_machine({})
     begin = clock.mono_ns()
     with Estate(max(nodes for nodes, _, _ in plan)) as estate:
         say(f"{len(estate.names)} nodes are up")
@@ -65,9 +70,14 @@ def bench(plan: tuple[tuple[int, int, int], ...], write: bool) -> int:
         for nodes, cuts, ansible in plan:
             sizes.append(arming.measure(estate, nodes, cuts, ansible))
             say(f"{nodes} nodes: armed in {min(sizes[-1].arm_s):.2f} s")
+        carried = load.measure(estate, load.SECONDS if write else load.SECONDS // 60)
+        say(f"{carried.delivered} samples collected, {carried.lost} lost")
     changed = changes.measure()
+    with tempfile.TemporaryDirectory(prefix="gameday-bench-") as directory:
+        many = volume.measure(Path(directory), VOLUME if write else VOLUME // 20)
+    say(f"{many.samples} samples measured and reported in {many.wall_s:.1f} s")
     minutes = -(-(clock.mono_ns() - begin) // (60 * NS_PER_S))
-    found = page.Measured(facts(), sizes, push_s, cost, changed, minutes)
+    found = page.Measured(facts(), sizes, push_s, cost, changed, many, carried, minutes)
     text = page.render(found)
     if write:
         PAGE.write_text(text, encoding="utf-8")

@@ -9,11 +9,13 @@ from pathlib import Path
 from statistics import mean, median
 
 from gameday.clock import NS_PER_MS
+from tests.bench import load
 from tests.bench.arming import COMMAND, FORKS, Size
 from tests.bench.changes import CHANGES_PER_S, CORE_SHARE_MAX, Changes
 from tests.bench.footprint import Footprint
 from tests.bench.session import quantile
 from tests.bench.skew import BLUR_NS_MAX, PERIOD_NS, Seen
+from tests.bench.volume import SECONDS_MAX, Volume
 
 TEMPLATE = Path(__file__).with_name("page.md")
 
@@ -33,6 +35,8 @@ class Measured:
     push_s: float
     footprint: Footprint
     changes: Changes | None
+    volume: Volume
+    load: load.Load
     minutes: int
 
 
@@ -54,6 +58,8 @@ def render(found: Measured) -> str:
         bytes_max=f"{BYTES_MAX:,}", memory="\n".join(_memory_rows(one)),
         warm=_range(one.warm_open_s, 2), cold=_range(one.cold_open_s, 2),
         changes_per_s=CHANGES_PER_S, share=CORE_SHARE_MAX, changes=_changes(found.changes),
+        volume=_volume(found.volume), volume_max=SECONDS_MAX, load=load.describe(found.load),
+        load_mb=load.MEMORY_MB_MAX,
     )  # fmt: skip
 
 
@@ -139,4 +145,14 @@ def missed(measured: Measured) -> list[str]:
             found.append(f"memory ({kept}): {one.alone} kB")
     if changes is not None and changes.cpu_s / changes.wall_s >= CORE_SHARE_MAX:
         found.append(f"profile changes: {changes.cpu_s / changes.wall_s:.1%} of a core")
-    return found
+    if measured.volume.wall_s >= SECONDS_MAX:
+        found.append(f"{measured.volume.samples} samples: {measured.volume.wall_s:.1f} s")
+    return [*found, *load.missed(measured.load)]
+
+
+def _volume(found: Volume) -> str:
+    return (
+        f"{found.samples:,} samples ({found.packed_bytes >> 20} MiB packed) took "
+        f"{found.wall_s:.1f} s, {found.cpu_s:.1f} s of CPU on one core and "
+        f"{found.memory_mb} MB of memory."
+    )

@@ -17,18 +17,15 @@ import pytest
 from gameday.lab import Lab
 from tests.lab.drill import Drill
 
-NAME = f"test_{zlib.crc32(str(Path(__file__).parent).encode()):08x}"
-"""A lab per checkout: two working copies on one machine do not take each other's down."""
+NAME = (
+    f"{os.environ.get('GAMEDAY_TEST_LAB', 'test')}_{zlib.crc32(bytes(Path(__file__).parent)):08x}"
+)
+"""A lab per checkout, and per lane of scripts/test.sh: nobody takes another's down."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests below this directory are lab tests; those that measure round trips come last.
-
-    What runs beside them (scripts/test.sh) has ended by then: shaped packets go through one
-    user-mode-linux, which on a starved machine adds delays that the effect gate rightly refuses.
-    """
+    """All tests below this directory are lab tests."""
     here = Path(__file__).parent
-    items.sort(key=lambda item: item.path.name == "test_experiments.py")
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.lab)

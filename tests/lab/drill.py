@@ -108,6 +108,23 @@ class Drill:
         path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
         return path
 
+    def meets(self, name: str, for_s: int) -> None:
+        """Run an experiment as it ships, but short: met, proven clean, and nothing left."""
+
+        def shape(data: dict[str, Any]) -> None:
+            data.clear()
+            shipped = (ROOT / "experiments" / f"{name}.yaml").read_text(encoding="utf-8")
+            data.update(yaml.safe_load(shipped))
+            data["steady_state"]["for_s"] = 2
+            data["faults"][0]["for_s"] = for_s
+
+        done = self.run(self.experiment(shape))
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = self.report()
+        assert report["verdict"]["verdict"] == "met"
+        assert report["clean"]["proven"] is True
+        assert self.leftovers() == []
+
     def inventory(self, change: Callable[[dict[str, Any]], None]) -> Path:
         """The lab's inventory, changed."""
         data = yaml.safe_load(self.lab.inventory.read_text(encoding="utf-8"))

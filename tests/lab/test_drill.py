@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from gameday.lab import Lab
+from gameday.record.windows import TICK_NS
 from tests.lab.drill import SHIPPED, Drill, Ping, assert_cut_exactly
 
 FOREIGN_RULES = """\
@@ -118,7 +119,9 @@ def test_intervals_are_plausible_and_narrow(finished: Drill) -> None:
         one = found[kind]
         assert one["status"] == "measured", one
         width = one["hi"] - one["lo"]
-        assert width <= 2 * period_ms * 1_000_000 + 4 * clock_ns, (kind, width, clock_ns)
+        # A window opens up to a timer tick late, and an alert's arrival is known to one.
+        allowed = 2 * period_ms * 1_000_000 + 4 * clock_ns + 2 * TICK_NS
+        assert width <= allowed, (kind, width, clock_ns)
     # Bounds from outside: an alert at 1 s scrapes, gdnsd's 2 s checks, etcd's 1 s election.
     assert 0 < found["time-to-detect"]["hi"] < 10_000_000_000
     assert 1_000_000_000 < found["time-to-withdraw"]["hi"] < 12_000_000_000

@@ -46,8 +46,18 @@ class Truth:
             that is absent never withdraws it.
         detected_ns: the alert reaches the webhook; None: never.
         rejoined_ns: after the end of the fault, all members agree again; None: never.
+        left_ns: users who took its addresses in turn are sent to the site no more; None: there are
+            no such users.
+        terms_lost: elections before that one which nobody won.
+        returned_ns: the site is in the answers again; None: at the end of the fault.
+        writes_back_ns: after the end of the fault, Frankfurt's members acknowledge again.
+        added_us: what the fault adds to round trips between Frankfurt and London, of 24 ms that
+            are asked for, as a mesh sees it; None: there is no mesh.
+        counted: members count their leaders, too, and one more where one was started again.
         users_ns: (from, to) spans in which user requests fail.
         cut_leak: pairs (node, target) that the fault fails to cut.
+        others: whether there are a polled alert, a log line and a person to notice, too.
+        polled_ns, logged_ns, said_ns: when each of them did; None: never.
         clean: whether every node is proven clean.
         abort_ns: the operator aborts then; None: not.
         wall_error_ns: how far the nodes' wall clocks are apart, at most.
@@ -66,8 +76,18 @@ class Truth:
     )
     detected_ns: int | None = 2_870 * MS
     rejoined_ns: int | None = 1_210 * MS
+    left_ns: int | None = None
+    terms_lost: int = 0
+    returned_ns: int | None = None
+    writes_back_ns: int = 0
+    added_us: int | None = None
+    counted: bool = False
     users_ns: tuple[tuple[int, int], ...] = ((0, 9_800 * MS), (30_300 * MS, 31_200 * MS))
     cut_leak: frozenset[tuple[str, str]] = frozenset()
+    others: bool = False
+    polled_ns: int | None = 2_100 * MS
+    logged_ns: int | None = 900 * MS
+    said_ns: int | None = 12_000 * MS
     clean: bool = True
     abort_ns: int | None = None
     wall_error_ns: int = 300_000
@@ -163,6 +183,15 @@ def make_events(truth: Truth, clocks: Clocks) -> list[Event]:
             truth.probes_ns, kinds.PROBES_STARTED, node=node, probes=["etcd-write"],
             until_wall_ns=truth.until_ns - MONO_START_NS + WALL_START_NS,
         )  # fmt: skip
+    if truth.others:
+        journal.write(t0 + 2, kinds.ACKS_OPENED)
+        if truth.said_ns is not None:
+            said = truth.onset_ns + truth.said_ns
+            journal.write(
+                said + 80 * MS, kinds.HUMAN_ACK, user="kim", said_by="", said_ns=said,
+                text="Frankfurt is gone from the map",
+            )  # fmt: skip
+        journal.write(truth.until_ns + S // 2, kinds.ACKS_CLOSED)
     _leases(journal, truth)
     finish = truth.until_ns + S
     if truth.abort_ns is not None:

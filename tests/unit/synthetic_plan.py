@@ -26,6 +26,8 @@ ADDRESSES = {
 CUT = [[a, b] for a in ("fra-1", "fra-2") for b in ("ams-1", "lon-1", "lon-2")]
 CUT += [[b, a] for a, b in CUT]
 CONTROL = [["fra-1", "fra-2"], ["lon-1", "lon-2"], ["lon-1", "ams-1"], ["ams-1", "lon-2"]]
+MESH = [["fra-1", "lon-1"], ["lon-1", "fra-1"], ["fra-1", "ams-1"], ["ams-1", "lon-1"]]
+ASKED_US = 24_000
 OBJECTIVES = [
     ("time to detect", "time-to-detect", {"at_most_ms": 10000},
      {"probe": "alerts", "alerts": ["EtcdMemberUnreachable", "IngressUnreachable"],
@@ -66,7 +68,9 @@ def make_plan(truth: Any) -> dict[str, Any]:
         "faults": [_fault(truth)],
         "probes": _probes(truth),
         "effect": {
-            "cut-frankfurt": {"probe": "effect:cut-frankfurt", "cut": CUT, "control": CONTROL}
+            "cut-frankfurt": {
+                "probe": "effect:cut-frankfurt", "cut": CUT, "control": CONTROL, **_shifted(truth),
+            }
         },
         "groups": [_group()],
         "predictions": _predictions(),
@@ -146,7 +150,22 @@ def _probes(truth: Any) -> list[dict[str, Any]]:
         probe("user-http", "http", [("cli-1", "app.gameday.test")], 500 * MS),
         probe("alerts", "alertmanager-webhook", [("mon-1", "listener")], 1000 * MS, port=9099),
         probe("effect:cut-frankfurt", "icmp", pairs, 250 * MS),
-    ]
+        *([
+            probe("no-leader", "prometheus", [("mon-1", "prometheus")], 500 * MS),
+            probe("etcd-log", "log-line", [("lon-1", "listener")], 1000 * MS),
+        ] if truth.others else []),
+        *([probe("etcd-metrics", "etcd-metrics", own, 1000 * MS)] if truth.counted else []),
+        *([probe("mesh", "rtt-mesh", [(a, b) for a, b in MESH], truth.period_ns)]
+          if truth.added_us is not None else []),
+    ]  # fmt: skip
+
+
+def _shifted(truth: Any) -> dict[str, Any]:
+    """What a fault that slows down asks for; the synthetic one does both."""
+    if truth.added_us is None:
+        return {}
+    profile = {"shape": "constant", "rtt_us": ASKED_US, "loss_ppm": 0, "rate_kbit": 0}
+    return {"shifted": [["fra-1", "lon-1"]], "profile": profile, "spread_us": 0}
 
 
 def _group() -> dict[str, Any]:

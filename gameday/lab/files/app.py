@@ -55,6 +55,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(404, "not found\n")
 
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
+
     def answer(self, status: int, text: str) -> None:
         body = text.encode()
         self.send_response(status)
@@ -62,7 +64,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Gameday-Site", SITE)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Silent: nginx in front of it has the access log."""

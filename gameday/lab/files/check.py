@@ -59,18 +59,69 @@ def check_ingress(name: str) -> str | None:
     return None if status == 200 else f"ingress {name} answers {status} to the deep check"
 
 
-def check_gslb(name: str) -> str | None:
-    query = struct.pack("!HHHHHH", 7, 0, 1, 0, 0, 0)
+def answers(server: str, port: int, recursion: bool) -> int:
+    """How many addresses a name server gives for the app's name."""
+    query = struct.pack("!HHHHHH", 7, 0x100 if recursion else 0, 1, 0, 0, 0)
     for label in TARGETS["name"].split("."):
         query += bytes([len(label)]) + label.encode()
     query += b"\0" + struct.pack("!HH", 1, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.settimeout(TIMEOUT_S)
-        udp.sendto(query, (TARGETS["gslb"][name], 53))
+        udp.sendto(query, (server, port))
         answer = udp.recv(512)
     count: int = struct.unpack("!HHHHHH", answer[:12])[3]
+    return count
+
+
+def check_gslb(name: str) -> str | None:
+    return told(f"gslb {name}", answers(TARGETS["gslb"][name], 53, False))
+
+
+def check_resolver(name: str) -> str | None:
+    return told(f"resolver {name}", answers(TARGETS["resolver"][name], 53, True))
+
+
+def check_powerdns(name: str) -> str | None:
+    found = answers(TARGETS["powerdns"][name], TARGETS["powerdns_port"], False)
+    return told(f"powerdns {name}", found)
+
+
+def told(who: str, count: int) -> str | None:
     wanted = len(TARGETS["ingress"])
-    return None if count == wanted else f"gslb {name} answers {count} of {wanted}"
+    return None if count == wanted else f"{who} answers {count} of {wanted}"
+
+
+def check_postgresql(name: str) -> str | None:
+    """A server that is starting up answers with an error; one that serves asks who is there."""
+    words = b"user\0gameday\0database\0postgres\0\0"
+    address = (TARGETS["postgresql"][name], TARGETS["postgresql_port"])
+    with socket.create_connection(address, TIMEOUT_S) as tcp:
+        tcp.settimeout(TIMEOUT_S)
+        tcp.sendall(struct.pack("!II", 8 + len(words), 3 << 16) + words)
+        kind = tcp.recv(1)
+    return None if kind == b"R" else f"postgresql {name} answers {kind!r}"
+
+
+def check_galera(name: str) -> str | None:
+    """A member that is not part of the cluster yet closes the line or greets nobody."""
+    address = (TARGETS["galera"][name], TARGETS["galera_port"])
+    with socket.create_connection(address, TIMEOUT_S) as tcp:
+        tcp.settimeout(TIMEOUT_S)
+        greeting = tcp.recv(64)
+    return None if greeting[4:5] == b"\x0a" else f"galera {name} greets with {greeting[:8]!r}"
+
+
+def check_anycast(name: str) -> str | None:
+    connection = http.client.HTTPConnection(TARGETS["vip"], timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", "/healthz/deep")
+        answer = connection.getresponse()
+        site = answer.getheader("X-Gameday-Site")
+    finally:
+        connection.close()
+    if answer.status != 200 or site != "frankfurt":
+        return f"the anycast address answers {answer.status} from {site}"
+    return None
 
 
 def check_ssh(name: str) -> str | None:
@@ -109,7 +160,18 @@ def check(everything: bool) -> dict[str, Any]:
     if everything:
         jobs += [("gslb", check_gslb, n) for n in TARGETS["gslb"]]
         jobs += [("ssh", check_ssh, n) for n in TARGETS["ssh"]]
+    if everything and "monitoring" in TARGETS["parts"]:
         jobs += [("Prometheus", check_prometheus, ""), ("Alertmanager", check_alertmanager, "")]
+    if everything and "unbound" in TARGETS["parts"]:
+        jobs += [("resolver", check_resolver, n) for n in TARGETS["resolver"]]
+    if everything and "powerdns" in TARGETS["parts"]:
+        jobs += [("powerdns", check_powerdns, n) for n in TARGETS["powerdns"]]
+    if everything and "postgresql" in TARGETS["parts"]:
+        jobs += [("postgresql", check_postgresql, n) for n in TARGETS["postgresql"]]
+    if everything and "galera" in TARGETS["parts"]:
+        jobs += [("galera", check_galera, n) for n in TARGETS["galera"]]
+    if everything and "bird2" in TARGETS["parts"]:
+        jobs += [("anycast", check_anycast, "")]
     with ThreadPoolExecutor(len(jobs)) as pool:
         found = list(pool.map(lambda job: guarded(*job), jobs))
     return {"problems": [one for one in found if one]}

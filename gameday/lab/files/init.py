@@ -17,7 +17,9 @@ import time
 from typing import Any
 
 RESTART_S = 1.0
-RESTARTS_MAX = 100
+RESTARTS_MAX = 1000
+"""A member whose disk is read-only for a minute ends sixty times; one that never works does not
+go on for days."""
 LINK_WAIT_S = 20
 
 Started = tuple[str, "subprocess.Popen[bytes]"]
@@ -44,6 +46,13 @@ def isolate(home: str) -> None:
     mount("-t", "tmpfs", "tmpfs", "/root")
     mount("--bind", home + "/run", "/run")
     os.makedirs("/run/sshd", exist_ok=True)
+
+
+def disks(points: list[str]) -> None:
+    """File systems of their own, so that what happens to one happens to nothing else."""
+    for point in points:
+        os.makedirs(point, mode=0o700, exist_ok=True)
+        mount("-t", "tmpfs", "-o", "mode=0700", "tmpfs", point)
 
 
 def wait_links(names: list[str]) -> None:
@@ -89,6 +98,7 @@ def main(home: str) -> None:
         spec = json.load(file)
     socket.sethostname(spec["name"])
     isolate(home)
+    disks(spec["disks"])
     wait_links(spec["links"])
     subprocess.run(["ip", "-batch", "-"], input=spec["ip"].encode(), check=True)
     running: dict[int, Started] = {}

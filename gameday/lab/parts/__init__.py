@@ -15,12 +15,19 @@ class Part:
         files: path below the node's /etc to content.
         services: for the node's init, as ``service`` makes them.
         packages: Debian packages it comes from.
+        disks: directories that are file systems of their own.
+        ip: lines for ``ip -batch``: addresses and routes beside those of every node.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     services: list[dict[str, Any]] = field(default_factory=list)
     packages: tuple[str, ...] = ()
+    disks: tuple[str, ...] = ()
+    ip: tuple[str, ...] = ()
 
+
+DATABASE_PASSWORD = {"gameday-lab/database.password": "gameday\n"}
+"""For probes on the users' nodes; the lab has no way outside, so it is no secret."""
 
 READY = "lab-ready"
 """File below a node's /run that appears once the estate behind the GSLB works."""

@@ -40,9 +40,19 @@ def identity_files(name: str) -> dict[str, str]:
     system = ["root:x:0:0:root:/root:/bin/sh", "daemon:x:1:1::/:/usr/sbin/nologin",
               "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin",
               "sshd:x:4000:65534::/run/sshd:/usr/sbin/nologin",
-              "www-data:x:33:33::/var/www:/usr/sbin/nologin"]  # fmt: skip
+              "www-data:x:33:33::/var/www:/usr/sbin/nologin",
+              "postgres:x:4003:4003::/var/lib/postgresql:/bin/sh",
+              "mysql:x:4004:4004::/var/lib/mysql:/bin/sh"]  # fmt: skip
     users = [f"{user}:x:{uid}:{uid}::/home/{user}:/bin/sh" for user, uid in USERS]
-    groups = ["root:x:0:", "daemon:x:1:", "shadow:x:42:", "www-data:x:33:", "nogroup:x:65534:"]
+    groups = [
+        "root:x:0:",
+        "daemon:x:1:",
+        "shadow:x:42:",
+        "www-data:x:33:",
+        "postgres:x:4003:",
+        "mysql:x:4004:",
+        "nogroup:x:65534:",
+    ]
     groups += [f"{user}:x:{uid}:" for user, uid in USERS]
     # "*" allows keys only; a locked account ("!") would be refused by sshd altogether.
     shadow = [f"{line.split(':')[0]}:*:19000:0:99999:7:::" for line in system + users]

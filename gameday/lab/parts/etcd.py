@@ -6,6 +6,8 @@ from __future__ import annotations
 from gameday.lab import topology as t
 from gameday.lab.parts import Part, service
 
+DATA = "/var/lib/etcd"
+
 
 def part(node: t.Node) -> Part:
     """A member on a node with role etcd, with the defaults of etcd for its timeouts."""
@@ -18,7 +20,7 @@ def part(node: t.Node) -> Part:
     return Part(
         services=[
             service(
-                "etcd", "etcd", f"--name={node.name}", "--data-dir=/var/lib/etcd",
+                "etcd", "etcd", f"--name={node.name}", f"--data-dir={DATA}",
                 f"--listen-client-urls=http://{address}:{t.ETCD_CLIENT},"
                 f"http://127.0.0.1:{t.ETCD_CLIENT}",
                 f"--advertise-client-urls=http://{address}:{t.ETCD_CLIENT}",
@@ -31,4 +33,5 @@ def part(node: t.Node) -> Part:
             )
         ],
         packages=("etcd-server",),
+        disks=(DATA,),
     )  # fmt: skip

@@ -180,6 +180,20 @@ def test_read_only_refusals() -> None:
     )
 
 
+def test_read_only_waits_for_a_moment_without_open_files() -> None:
+    host, fault = FakeHost(), TABLE["disk-readonly"]
+    one = lease("disk-readonly", {**READONLY, "open_files": "wait"})
+    host.disks.open_for_writing = ("etcd (pid 7)",)
+    before = fault.before(one, host)
+    again = fault.drive(one, before, host, 2 * NS_PER_S)
+    assert again is not None and 2 * NS_PER_S < again < 3 * NS_PER_S
+    assert fault.observe(one, before, host).state == "absent"
+    host.disks.open_for_writing = ()
+    assert fault.drive(one, before, host, again) is None
+    assert fault.observe(one, before, host).state == "active"
+    assert fault.disarm(one, before, host) == ["/data can be written again"]
+
+
 def test_read_only_keeps_options_that_changed_meanwhile() -> None:
     host, fault, one = FakeHost(), TABLE["disk-readonly"], lease("disk-readonly", READONLY)
     before = fault.before(one, host)

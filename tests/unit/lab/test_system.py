@@ -14,7 +14,7 @@ from gameday.lab import Lab, system
 def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
     with pytest.raises(CannotRun) as caught:
-        system.check_machine()
+        system.check_machine({})
     assert any("root" in problem for problem in caught.value.problems)
     assert caught.value.exit_code == EXIT_UNKNOWN
 
@@ -25,7 +25,7 @@ def test_missing_programs_are_named_by_their_packages_in_one_command(
     monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
     monkeypatch.setattr(system.shutil, "which", lambda name, path="": None)
     with pytest.raises(CannotRun) as caught:
-        system.check_machine()
+        system.check_machine({})
     packages = next(p for p in caught.value.problems if "apt-get install" in p)
     assert "etcd-server" in packages
     assert "gdnsd" in packages
@@ -40,7 +40,7 @@ def test_a_container_that_allows_no_namespaces_is_told_so(monkeypatch: pytest.Mo
     monkeypatch.setattr(system.shutil, "which", lambda name, path="": f"/usr/bin/{name}")
     monkeypatch.setattr(system, "run_ok", refused)
     with pytest.raises(CannotRun) as caught:
-        system.check_machine()
+        system.check_machine({})
     assert any("unshare" in problem for problem in caught.value.problems)
 
 

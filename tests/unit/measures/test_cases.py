@@ -5,7 +5,10 @@ A case changes the synthetic truth, names an objective, and says what must come 
 
     {"about": "...", "truth": {"detected_ns": null}, "params": {...},
      "expect": {"status": "never", "reason": "part of it", "lo_at_least": 1, "hi_at_most": 2,
-                "holds": 3, "details": {...}, "evidence": "part of it"}}
+                "exactly": [1, 2], "holds": 3, "details": {...}, "evidence": "part of it"}}
+
+Those of workloads have ``calls`` instead of ``truth``: see ``tests.unit.synthetic_calls``. Those of
+other probes add ``streams`` to the truth: see ``tests.unit.synthetic_streams``.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import pytest
 from gameday.measures import TABLE
 from gameday.measures.runner import measure_one
 from tests.unit.synthetic import make_record
+from tests.unit.synthetic_calls import with_calls
+from tests.unit.synthetic_streams import with_streams
 
 CASES = Path(__file__).parents[2] / "cases" / "measures"
 FILES = sorted(CASES.glob("*/*.json"))
@@ -42,7 +47,12 @@ def truth_fields(given: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_case(path: Path) -> None:
     case = json.loads(path.read_text())
-    record = make_record(**truth_fields(case.get("truth", {})))
+    if "calls" in case:
+        record = with_calls(case["calls"], case.get("keys", 1), case.get("silent", ()))
+    else:
+        record = make_record(**truth_fields(case.get("truth", {})))
+    if "streams" in case:
+        record = with_streams(record, case["streams"])
     objective = {"name": path.stem, "measure": path.parent.name, "params": case["params"]}
     found, expect = measure_one(record, objective), case["expect"]
     assert found.status == expect["status"], found.reason
@@ -54,6 +64,8 @@ def test_case(path: Path) -> None:
         assert found.lo is not None and found.lo >= expect["lo_at_least"]
     if "hi_at_most" in expect:
         assert found.hi is not None and found.hi <= expect["hi_at_most"]
+    if "exactly" in expect:
+        assert [found.lo, found.hi] == expect["exactly"]
     if "holds" in expect:
         assert found.lo is not None and found.hi is not None
         assert found.lo <= expect["holds"] <= found.hi

@@ -20,8 +20,8 @@ SLOW = settings(max_examples=12)
 
 
 def clock_bound(truth: Truth) -> int:
-    """Generous: two exchanges of under 2 ms, drift in between, and the hull over nodes."""
-    return 12 * MS + 4 * truth.wall_error_ns
+    """Generous: two exchanges of under 2 ms, drift in between, the hull over nodes, a tick."""
+    return 22 * MS + 4 * truth.wall_error_ns
 
 
 def by_kind(truth: Truth) -> dict[str, Measurement]:
@@ -44,7 +44,7 @@ def truths(draw: st.DrawFn) -> Truth:
             "lon-2": draw(st.integers(0, fault - 2 * S)),
             "ams-1": draw(st.integers(0, fault - 2 * S)),
         },
-        detected_ns=draw(st.integers(10 * MS, fault)),
+        detected_ns=draw(st.integers(30 * MS, fault)),
         rejoined_ns=draw(st.integers(0, 4 * S)),
         users_ns=((begin, begin + draw(st.integers(2 * S, fault // 2 + 2 * S))),),
         wall_error_ns=draw(st.integers(0, 2 * MS)),

@@ -212,3 +212,23 @@ def leaves(item: Any) -> list[Any]:
     if isinstance(item, list):
         return [leaf for value in item for leaf in leaves(value)]
     return [item]
+
+
+def with_probe(text: str) -> str:
+    """The good experiment with one more probe, named sql."""
+    head = "probes:\n  - {name: sql, period_ms: 500, from: {node: [fra-1, lon-1]}, "
+    return GOOD.replace("probes:", f"{head}{text}}}", 1)
+
+
+def test_a_vantage_asks_its_own_server_where_an_address_is_given(lab: Inventory) -> None:
+    own = "kind: postgresql, params: {address: 127.0.0.1}"
+    targets = []
+    for asks in (own, "kind: postgresql, to: {role: etcd}"):
+        plan = make_plan(parse_experiment(with_probe(asks), "x.yaml"), lab)
+        (probe,) = [one for one in plan.probes if one.name == "sql"]
+        targets.append({(one.node, one.target) for one in probe.samplers})
+    assert targets[0] == {("fra-1", "fra-1"), ("lon-1", "lon-1")}
+    assert ("fra-1", "lon-1") in targets[1] and ("fra-1", "fra-1") not in targets[1]
+    with pytest.raises(InvalidInput) as caught:
+        parse_experiment(with_probe(f"{own}, to: {{role: etcd}}"), "x.yaml")
+    assert any("is not used by postgresql" in one for one in caught.value.problems)

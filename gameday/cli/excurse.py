@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``gameday excurse``: a latency excursion in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gameday.cli.options import KEY, LOG, REPORTS, ask_passphrase
+
+if TYPE_CHECKING:
+    from gameday.plan import Inventory
+    from gameday.plan.wish import Wish
+
+JITTER_MS_MAX, LOSS_PERCENT_MAX = 10_000, 100
+
+
+@click.command()
+@click.argument("site_a")
+@click.argument("site_b")
+@click.option("-i", "--inventory", required=True, type=click.Path(path_type=Path),
+              help="Ansible inventory of the estate.")  # fmt: skip
+@click.option("--rtt", help="The round trip wanted: 3x the usual one, or 90ms.")
+@click.option("--profile", help="A round trip that changes: ramp:12..120ms/2m (or sawtooth, pulse, "
+              "spike: from, to, and the length of the ramp or of one period).")  # fmt: skip
+@click.option("--jitter", default=0, type=click.IntRange(0, JITTER_MS_MAX), help="In ms.")
+@click.option("--loss", default=0.0, type=click.FloatRange(0, LOSS_PERCENT_MAX), help="In percent.")
+@click.option("--for", "length", required=True, help="How long: 90s, 5m.")
+@click.option("--at", multiple=True, metavar="NODE",
+              help="Who holds the lease, such as a router between; else both ends.")  # fmt: skip
+@click.option("--url", default="", help="What users fetch meanwhile; else nobody plays the user.")
+@click.option(
+    "--users", "role", default="user", show_default=True, help="Role of the users' nodes."
+)
+@click.option("--save", type=click.Path(path_type=Path), help="Keep the experiment as this file.")
+@click.option("--plan", "only_plan", is_flag=True, help="Measure and show the plan; arm nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before arming.")
+@REPORTS
+@KEY
+@LOG
+def excurse(  # noqa: PLR0917 - click passes every option by name
+    site_a: str, site_b: str, inventory: Path, rtt: str | None, profile: str | None, jitter: int,
+    loss: float, length: str, at: tuple[str, ...], url: str, role: str, save: Path | None,
+    only_plan: bool, yes: bool, reports: Path, key: Path | None, log_level: str,
+) -> int:  # fmt: skip
+    """Make the round trip between SITE_A and SITE_B longer for a while, and report.
+
+    The usual round trip is measured first. Plan, leases, abort and report are those of any run;
+    groups whose timers do not bear the longest round trip are named in the plan.
+    """
+    from gameday.cli.logs import configure
+    from gameday.cli.run import carry_out, confirm
+    from gameday.plan import excurse as lines
+    from gameday.plan import load_inventory, wish
+    from gameday.report.sign import load_signing_key
+
+    configure(log_level)
+    factor, rtt_us = wish.parse_rtt(rtt) if rtt else (None, None)
+    wanted = wish.Wish(
+        (site_a, site_b), wish.parse_duration(length), factor, rtt_us,
+        wish.parse_profile(profile) if profile else None, jitter, loss, at, url, role,
+    )  # fmt: skip
+    wish.check(wanted)
+    signing_key = None if only_plan else load_signing_key(key, ask_passphrase)
+    found = load_inventory(inventory)
+    base_us = usual_us(wanted, found)
+    text, plan = lines.planned(wanted, base_us, found)
+    if save:
+        _write(save, text)
+    if only_plan:
+        from gameday.plan.render import render_plan
+
+        for line in render_plan(plan):
+            click.echo(line)
+        return 0
+    if not yes:
+        confirm(plan)
+    return carry_out(text.encode(), found, plan, reports, signing_key)[1]
+
+
+def usual_us(wanted: Wish, inventory: Inventory) -> int:
+    """The usual round trip, told to the user too."""
+    from gameday.cli.run import enter_netns, require_files
+    from gameday.conduct import baseline
+    from gameday.plan import excurse as lines
+    from gameday.plan.wish import placeholder
+
+    # Every mistake that can be found without the nodes is found before they are asked.
+    _, plan = lines.planned(placeholder(wanted), 0, inventory)
+    require_files(inventory)
+    enter_netns(inventory.controller_netns)
+    found = baseline.measure(plan.to_json(), inventory.to_json(), lines.MESH, wanted.sites)
+    click.echo(
+        f"usual round trip between {wanted.sites[0]} and {wanted.sites[1]}: "
+        f"{found.median_us / 1000:.2f} ms ({found.least_us / 1000:.2f} to "
+        f"{found.most_us / 1000:.2f} ms, {found.lost} of {found.looks} echoes lost)"
+    )
+    return found.median_us
+
+
+def _write(path: Path, text: str) -> None:
+    from gameday.errors import InvalidInput
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot write: {error.strerror}", "see --save") from error
+    click.echo(f"kept as {path}")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a fault was in effect, from what the journal says about its leases.
+
+A kernel begins and ends a window at a tick after the planned second. A process may be late: it
+says when it began and ended, and where it could not say, the bound is as wide as what is known.
+Controller only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gameday.clock import Interval, NodeClock
+from gameday.errors import EvidenceError
+from gameday.record import kinds
+from gameday.record.types import Event
+
+TICK_NS = 10_000_000
+"""The longest timer tick of a kernel (CONFIG_HZ=100). A rule's second begins at a tick."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """When one fault of the experiment was in effect, in the run's time.
+
+    ``onset`` and ``end`` are hulls over all nodes that held a lease of it. ``end`` is
+    where the fault ended by itself or was ended early by an abort, whichever came first.
+    ``planned`` is when the nodes were to begin; profiles count from it.
+    """
+
+    fault: str
+    onset: Interval
+    end: Interval
+    planned: Interval
+
+
+def find_window(fault: str, events: Sequence[Event], clocks: Mapping[str, NodeClock]) -> Window:
+    """The window of a fault.
+
+    Raises:
+        EvidenceError: where it was never armed on a node whose clock is known.
+    """
+    armed = [
+        (event, clocks[event.data["node"]])
+        for event in events
+        if event.kind == kinds.ARMED
+        and event.data["lease"]["fault"] == fault
+        and event.data["node"] in clocks
+    ]
+    if not armed:
+        raise EvidenceError(f"fault {fault!r} was not armed on any node whose clock is known")
+    planned = [_late(clock.wall_to_run(e.data["lease"]["fire_at_ns"])) for e, clock in armed]
+    ends = [_end(e, clock, events) for e, clock in armed]
+    onsets = [
+        _onset(e, clock, events, fire, end)
+        for (e, clock), fire, end in zip(armed, planned, ends, strict=True)
+    ]
+    return Window(fault, _hull(onsets), _hull(ends), _hull(planned))
+
+
+def _onset(
+    event: Event, clock: NodeClock, events: Sequence[Event], fire: Interval, end: Interval
+) -> Interval:
+    """When the effect began: by the kernel at ``fire``, by a process when it says."""
+    if _kept(event) == "kernel":
+        return fire
+    seen = list(_observed(event, events))
+    for one in seen:
+        if began := one.data["observation"].get("began"):
+            return _between(clock, began)
+    active = [e.at_ns for e in seen if e.data["observation"]["state"] == "active"]
+    return Interval(fire.lo, max(fire.hi, min(active, default=end.hi)))
+
+
+def _end(event: Event, clock: NodeClock, events: Sequence[Event]) -> Interval:
+    lease = event.data["lease"]
+    planned = _late(clock.wall_to_run(lease["expire_at_ns"]))
+    asked = [e for e in events if e.kind == kinds.DISARMED and e.data["lease"] == lease["id"]]
+    early = [Interval(e.data["sent_ns"], e.at_ns) for e in asked if e.data["sent_ns"] < planned.lo]
+    if _kept(event) == "kernel":
+        return early[0] if early else planned
+    seen = list(_observed(event, events))
+    for one in seen:
+        if gone := one.data["observation"].get("gone"):
+            return _between(clock, gone)
+    begin = early[0].lo if early else planned.lo
+    absent = [
+        e.at_ns
+        for e in seen
+        if e.data["when"] == "ended" and e.data["observation"]["state"] == "absent"
+    ]
+    return Interval(begin, max(begin, min(absent, default=events[-1].at_ns)))
+
+
+def _kept(armed: Event) -> str:
+    return str(armed.data.get("kept", "kernel"))
+
+
+def _observed(armed: Event, events: Sequence[Event]) -> Iterable[Event]:
+    lease = armed.data["lease"]["id"]
+    return (e for e in events if e.kind == kinds.OBSERVED and e.data["lease"] == lease)
+
+
+def _between(clock: NodeClock, stamps: Sequence[Any]) -> Interval:
+    before, after = (clock.to_run(int(stamp)) for stamp in stamps)
+    return Interval(before.lo, max(before.lo, after.hi))
+
+
+def _late(moment: Interval) -> Interval:
+    """What a kernel does at a whole second, it does there or by its next timer tick."""
+    return Interval(moment.lo, moment.hi + TICK_NS)
+
+
+def _hull(found: Sequence[Interval]) -> Interval:
+    return Interval(min(i.lo for i in found), max(i.hi for i in found))
