@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from gameday import clock
-from gameday.agent import carried
+from gameday.agent import carried, samples
 from gameday.errors import InvalidInput
 from gameday.probes import TABLE
 from gameday.probes.base import Failed, Outcome, Schedule, Target, Value
@@ -168,6 +168,7 @@ def run(directory: Path) -> int:
     ]
     for thread in threads:
         thread.start()
+    (directory / samples.BEGUN).touch()
     watch_stop(directory, until, stop)
     for thread in threads:
         thread.join(timeout=10)

@@ -13,6 +13,9 @@ if vigil.TYPE_CHECKING:
 CHUNK_BYTES_MAX = 1 << 20
 """Samples handed over in one answer; more wait for the next question."""
 
+BEGUN = "begun"
+"""Name of the empty file in a run's directory that says that its probe loop looks."""
+
 
 def read(run: str, offset: int, home: str = vigil.HOME) -> Dict[str, Any]:
     """Whole lines of the sample file from ``offset`` on, and whether more may come.

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict
 
 from gameday import clock
-from gameday.agent import carried, facts, front
+from gameday.agent import carried, facts, front, samples, vigil
 from gameday.agent.leases import Leases
 from gameday.agent.ledger import Ledger
 from gameday.agent.system.host import RealHost
-from gameday.agent.vigil import start_detached
 from gameday.errors import GamedayError, NodeError
 from gameday.record.types import to_json
+
+BEGIN_NS, BEGIN_LOOK_NS = 20 * clock.NS_PER_S, 20_000_000
+"""How long a probe loop may take to its first look; under the controller's patience for a call."""
 
 
 class Server:
@@ -72,7 +75,14 @@ class Server:
     def probes_start(
         self, run: str, probes: Any, lasts_ns: int, carried_sha256: str = ""
     ) -> Dict[str, Any]:
-        """Write the specification and start the probe loop as a process of its own."""
+        """Write the specification and start the probe loop as a process of its own.
+
+        Answers once the loop looks: starting an interpreter takes seconds on a busy node, and
+        whoever asked may count on every look from the answer on.
+
+        Raises:
+            NodeError: where it was started before, or does not begin in ``BEGIN_NS``.
+        """
         directory = self.ledger.run_directory(run)
         if (directory / "probes.json").exists():
             raise NodeError(f"the probes of {run} were started before")
@@ -80,8 +90,9 @@ class Server:
         until = clock.mono_ns() + lasts_ns
         spec = {"probes": probes, "until_mono_ns": until, "carried": carried_sha256}
         (directory / "probes.json").write_text(json.dumps(spec), encoding="utf-8")
-        pid = start_detached("probe", run)
+        pid = vigil.start_detached("probe", run)
         (directory / "pid").write_text(str(pid), encoding="ascii")
+        _await_begun(directory / samples.BEGUN, pid)
         return {"pid": pid, "until_mono_ns": until}
 
     def probes_stop(self, run: str) -> Dict[str, Any]:
@@ -95,6 +106,25 @@ class Server:
         """Drop what this node still keeps of a run that was read back clean."""
         self.ledger.forget_run(run)
         return {}
+
+
+def _await_begun(begun: Path, pid: int) -> None:
+    """Wait until the probe loop says that it looks.
+
+    Raises:
+        NodeError: where it ended instead, or is not there in ``BEGIN_NS``.
+    """
+    latest = clock.mono_ns() + BEGIN_NS
+    while not begun.exists():
+        _reap_children()
+        if not vigil.is_ours(pid, begun.parent.name) and not begun.exists():
+            raise NodeError("the probe loop ended before its first look: was it killed?")
+        if clock.mono_ns() > latest:
+            raise NodeError(
+                f"the probe loop did not begin within {BEGIN_NS // clock.NS_PER_S} s: the node is "
+                "starved of processor or memory"
+            )
+        clock.sleep_until_mono(clock.mono_ns() + BEGIN_LOOK_NS)
 
 
 def answer(server: Server, line: bytes) -> Dict[str, Any]:

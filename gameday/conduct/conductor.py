@@ -155,6 +155,7 @@ class Conductor:
 
         _, errors = self.fleet.each(wanted, ask)
         if errors:
+            self.fleet.each(wanted, lambda node, agent: agent.call("probes_stop", run=self.run))
             raise CannotRun("probes could not be started",
                             problems=[e.message for _, e in sorted(errors.items())])  # fmt: skip
         for node, agent in self.fleet.agents.items():
