@@ -38,7 +38,9 @@ def main(arguments: List[str]) -> int:
     if len(arguments) == 2 and arguments[0] == "probe":
         from gameday.agent.ledger import Ledger
         from gameday.agent.prober import run
+        from gameday.agent.vigil import prefer
 
+        prefer()
         return run(Ledger().run_directory(arguments[1]))
     from gameday.agent.keeper import guard
 

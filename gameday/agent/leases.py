@@ -63,10 +63,11 @@ class Leases:
                 guards.start(receipt, fault, self.ledger)
                 fault.arm(one, before, self.host)
                 observation = self._observe(receipt)
-                if observation.state != "armed":
-                    raise NodeError(f"lease {one.id} reads back as {observation.state}")
+                # Lateness first: a window that has begun meanwhile reads back as active.
                 if self.host.wall_ns() > one.fire_at_ns - ARM_MARGIN_NS:
                     raise NodeError(f"lease {one.id} was armed too late to fire on time")
+                if observation.state != "armed":
+                    raise NodeError(f"lease {one.id} reads back as {observation.state}")
             except Exception:
                 self._remove(receipt)
                 raise
