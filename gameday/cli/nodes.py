@@ -37,8 +37,8 @@ def fleet_of(inventory: Inventory, nodes: Sequence[str]) -> Fleet:
         InvalidInput: where a file is missing that is needed to reach them.
     """
     from gameday.cli.run import enter_netns, require_files
-    from gameday.conduct.fleet import Fleet, addresses
+    from gameday.conduct import fleet
 
     require_files(inventory)
     enter_netns(inventory.controller_netns)
-    return Fleet(addresses(inventory.to_json(), nodes))
+    return fleet.fleet_of(inventory.to_json(), nodes)

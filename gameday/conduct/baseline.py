@@ -11,7 +11,7 @@ from typing import Any
 
 from gameday import clock
 from gameday.clock import NS_PER_MS, NS_PER_S
-from gameday.conduct.fleet import Fleet, addresses
+from gameday.conduct.fleet import fleet_of
 from gameday.conduct.preflight import vantages
 from gameday.errors import CannotRun, GamedayError
 from gameday.record.record import parse_samples
@@ -51,7 +51,7 @@ def measure(
         CannotRun: where nodes cannot be reached or hardly an echo is answered.
     """
     wanted = vantages({"probes": [_between(plan, probe, sites)]})
-    fleet = Fleet(addresses(inventory, wanted))
+    fleet = fleet_of(inventory, wanted)
     run = f"baseline-{os.urandom(4).hex()}"
 
     def look(node: str, agent: Agent) -> list[Sample]:

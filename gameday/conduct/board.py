@@ -35,6 +35,7 @@ class Board:
         self._lock = threading.Lock()
         self._looks: dict[tuple[str, str, str], deque[Look]] = {}
         self._firing: dict[tuple[str, ...], int] = {}
+        self._heard: dict[str, tuple[int, int]] = {}
 
     def add(self, samples: Iterable[Sample], offset_ns: int) -> None:
         """Take in samples of a node whose monotonic clock is ``offset_ns`` ahead of ours."""
@@ -52,6 +53,20 @@ class Board:
             self._firing.setdefault((sample.target, *sample.value["labels"]), at_ns)
         elif status == "resolved":
             self._firing.pop((sample.target, *sample.value["labels"]), None)
+
+    def heard(self, node: str, at_ns: int, patience_ns: int) -> None:
+        """Note that everything a node had at a moment of ours has been taken in.
+
+        For ``patience_ns`` it is normal that nothing newer has come; after that it is silent.
+        """
+        with self._lock:
+            self._heard[node] = (at_ns, patience_ns)
+
+    def heard_of_all(self, nodes: Iterable[str], now_ns: int) -> int:
+        """Up to when all of these nodes were heard; the silent ones count as heard too."""
+        with self._lock:
+            heard = [self._heard[node] for node in nodes if node in self._heard]
+        return min([now_ns, *(max(at, now_ns - patience) for at, patience in heard)])
 
     def firing(self) -> list[tuple[str, ...]]:
         """Alerts that were told of and not resolved: (name, labels...)."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gameday import clock
 from gameday.conduct.board import Board
-from gameday.conduct.limits import CLOCK_EVERY_NS, POLL_S, RECONNECT_S
+from gameday.conduct.limits import CLOCK_EVERY_NS, HEARD_POLLS, POLL_S, RECONNECT_S
 from gameday.errors import GamedayError, Unreachable
 from gameday.record import kinds
 from gameday.record.journal import Journal
@@ -49,14 +49,15 @@ class Recorder:
             self._samples.close()
 
 
-def exchange(agent: Agent, recorder: Recorder) -> clock.Exchange:
-    """Compare clocks once and write it down."""
-    found = agent.exchange()
-    recorder.event(
-        kinds.CLOCK, node=agent.node, sent_ns=found.sent_ns, received_ns=found.received_ns,
-        node_mono_ns=found.node_mono_ns, node_wall_ns=found.node_wall_ns,
-    )  # fmt: skip
-    return found
+def exchange(agent: Agent, recorder: Recorder, count: int = 1) -> list[clock.Exchange]:
+    """Compare clocks so many times and write it down."""
+    exchanges = agent.exchanges(count)
+    for found in exchanges:
+        recorder.event(
+            kinds.CLOCK, node=agent.node, sent_ns=found.sent_ns, received_ns=found.received_ns,
+            node_mono_ns=found.node_mono_ns, node_wall_ns=found.node_wall_ns,
+        )  # fmt: skip
+    return exchanges
 
 
 class Collector:
@@ -92,7 +93,7 @@ class Collector:
 
     def _loop(self) -> None:
         while not self._stop.is_set():
-            pause = POLL_S
+            pause = self.agent.poll_s
             try:
                 self._once()
                 self._note_back()
@@ -106,11 +107,12 @@ class Collector:
 
     def _once(self) -> None:
         if clock.mono_ns() >= self._next_clock:
-            found = exchange(self.agent, self._recorder)
+            (found,) = exchange(self.agent, self._recorder)
             self._skew_ns = found.node_mono_ns - found.middle_ns
             self._next_clock = clock.mono_ns() + CLOCK_EVERY_NS
         if not self._fetch:
             return
+        asked = clock.mono_ns()
         answer = self.agent.call("samples", run=self._run, offset=self._offset)
         lines = answer["lines"].encode()
         if lines:
@@ -119,6 +121,8 @@ class Collector:
             self._board.add(found_samples, self._skew_ns)
             self.counted.add(found_samples)
             self._offset = answer["next"]
+        patience = int(HEARD_POLLS * self.agent.poll_s * clock.NS_PER_S)
+        self._board.heard(self.agent.node, asked, patience)
         self.complete = not answer["running"] and not lines
 
     def _note_lost(self, reason: str) -> None:

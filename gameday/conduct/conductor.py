@@ -20,7 +20,7 @@ from gameday.conduct import limits, steady
 from gameday.conduct.acks import Acks
 from gameday.conduct.board import Board
 from gameday.conduct.collect import Collector, Recorder
-from gameday.conduct.fleet import Fleet, addresses
+from gameday.conduct.fleet import fleet_of
 from gameday.conduct.leases import Leases, NodeState, by_node, leases_of
 from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, vantages
 from gameday.conduct.watcher import Watcher
@@ -69,7 +69,7 @@ class Conductor:
         self.board = Board()
         self.recorder = Recorder(directory)
         nodes = sorted({*lease_nodes(plan), *vantages(plan)})
-        self.fleet = Fleet(addresses(inventory, nodes))
+        self.fleet = fleet_of(inventory, nodes)
         self.leases = Leases(self.fleet, self.recorder)
         self.acks = Acks(directory, self.recorder, watcher.note)
         self._armed: list[Lease] = []
@@ -199,6 +199,7 @@ class Conductor:
     def _arm(self) -> None:
         most = max(leases_per_node(self.plan).values(), default=1)
         lead = limits.ARM_LEAD_NS + max(0, most * self._slowest_ns - limits.ARM_USUAL_NS)
+        lead += limits.RELAYED_BATCHES * self._slowest_ns if self.fleet.relayed else 0
         lead += limits.BMC_LEAD_NS if CONTROLLER in leases_per_node(self.plan) else 0
         t0_wall = -(-(clock.wall_ns() + min(lead, limits.ARM_LEAD_NS_MAX)) // NS_PER_S) * NS_PER_S
         self._t0_ns = clock.mono_ns() + t0_wall - clock.wall_ns()

@@ -8,6 +8,12 @@ from gameday.clock import NS_PER_MS, NS_PER_S
 PARALLEL_NODES = 64
 """Threads that talk to nodes at once; each mostly waits for its node."""
 
+RELAYED_NODES = 1024
+"""The same where remote workers talk to the nodes, and threads only wait for their batches."""
+
+RELAYED_BATCHES = 3
+"""Arming and proving the exemption takes so many of a worker's batches; the lead grows by them."""
+
 TARGET_OFFSET_NS_MAX = 500 * NS_PER_MS
 """A fault's window is kept by its node's own wall clock, so a node that is further off would
 cut early or late by as much, and some nodes would be cut while others are not."""
@@ -29,6 +35,9 @@ RECONNECT_S = 1.0
 
 STEADY_EXTRA_NS = 30 * NS_PER_S
 """The estate is given this long beyond its own window to be steady; then the run is given up."""
+
+HEARD_POLLS = 6
+"""A vantage that missed so many turns is silent: 1.5 s, or 12 s behind a worker."""
 
 STEADY_DELIVERED_PERCENT = 80
 """A check with fewer samples than this share of its schedule has not been observed."""

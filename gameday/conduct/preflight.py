@@ -91,7 +91,7 @@ def _check_node(
     agent: Agent, fault_kinds: set[str], base: tuple[int, int], recorder: Recorder
 ) -> tuple[int, int, list[str]]:
     agent.open()
-    exchanges = [exchange(agent, recorder) for _ in range(CLOCK_EXCHANGES)]
+    exchanges = exchange(agent, recorder, CLOCK_EXCHANGES)
     asked = clock.mono_ns()
     data = agent.call("facts")
     took = clock.mono_ns() - asked

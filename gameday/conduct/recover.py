@@ -13,7 +13,7 @@ from gameday import clock
 from gameday.conduct import acks
 from gameday.conduct.collect import Counted, Recorder, exchange
 from gameday.conduct.conductor import Ended
-from gameday.conduct.fleet import Fleet, addresses
+from gameday.conduct.fleet import Fleet, fleet_of
 from gameday.conduct.leases import Leases, by_node
 from gameday.conduct.preflight import vantages
 from gameday.conduct.watcher import Watcher
@@ -73,7 +73,7 @@ def recover(directory: Path, watcher: Watcher) -> Ended:
         if event.kind == kinds.ARM_INTENT
     ]
     wanted = vantages(plan)
-    fleet = Fleet(addresses(inventory, sorted({*by_node(intents), *wanted})))
+    fleet = fleet_of(inventory, sorted({*by_node(intents), *wanted}))
     recorder = Recorder(directory)
     recorder.event(kinds.ABORT, why="the controller died", by="controller-died")
     leases = Leases(fleet, recorder)

@@ -24,14 +24,20 @@ class Check:
 
 
 def look(plan: Mapping[str, Any], board: Board, now_ns: int) -> list[Check]:
-    """Every steady-state check over the window that ends at ``now_ns``."""
+    """Every steady-state check over a window that ends at ``now_ns``, or shortly before.
+
+    A check's window ends where its vantages were last heard, since what comes through a worker
+    comes in batches. What a silent vantage did not deliver is missing.
+    """
     steady = plan["experiment"]["steady_state"]
     window_ns = steady["for_s"] * NS_PER_S
     probes = {probe["name"]: probe for probe in plan["probes"]}
-    return [
-        _check(probes[check["probe"]], check["ok_percent"], board, now_ns - window_ns, window_ns)
-        for check in steady["checks"]
-    ]
+    found = []
+    for check in steady["checks"]:
+        probe = probes[check["probe"]]
+        end = board.heard_of_all((one["node"] for one in probe["samplers"]), now_ns)
+        found.append(_check(probe, check["ok_percent"], board, end - window_ns, window_ns))
+    return found
 
 
 def _check(

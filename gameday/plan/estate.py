@@ -28,6 +28,8 @@ class Node:
         bypasses_netfilter: packets pass it outside netfilter (eBPF host routing).
         vantage_only: gameday looks from here but puts no fault here.
         bmc: its BMC's address, and where the credentials are; never the credentials.
+        workers: remote workers it is asked through, the preferred first; empty where the
+            controller connects itself.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Node:
     networks: tuple[str, ...] = ()
     bypasses_netfilter: bool = False
     bmc: Mapping[str, str] | None = None
+    workers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Inventory:
         controller: the controller's own addresses, where the inventory tells.
         limits: bounds that it lowers; see ``gameday.plan.bounds``.
         controller_netns: path of the network namespace to reach nodes from, or None.
+        workers: remote workers' commands, by their names.
     """
 
     source: str
@@ -92,6 +96,7 @@ class Inventory:
     controller_netns: str | None
     raft_groups: tuple[RaftGroup, ...]
     limits: Mapping[str, int] = field(default_factory=dict)
+    workers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
@@ -182,6 +187,7 @@ class Inventory:
             "controller_netns": self.controller_netns,
             "raft_groups": {group.name: _lists(asdict(group)) for group in self.raft_groups},
             "limits": dict(self.limits),
+            "workers": {name: list(command) for name, command in self.workers.items()},
         }
 
 
@@ -196,6 +202,7 @@ def inventory_from_json(data: Mapping[str, Any]) -> Inventory:
         controller_netns=data["controller_netns"],
         raft_groups=tuple(RaftGroup(**_tuples(g)) for g in data["raft_groups"].values()),
         limits=data.get("limits", {}),
+        workers={name: tuple(argv) for name, argv in data.get("workers", {}).items()},
     )
 
 

@@ -21,7 +21,7 @@ from gameday.experiment.messages import say
 from gameday.experiment.model import Bounds
 from gameday.experiment.params import Strict
 from gameday.experiment.problems import Problem, Problems, nearest
-from gameday.plan import bmc
+from gameday.plan import bmc, workers
 from gameday.plan.ansible_source import RawHost, RawInventory, read_with_ansible
 from gameday.plan.estate import Inventory, Node, RaftGroup
 from gameday.plan.places import Places, find_places
@@ -33,11 +33,11 @@ TIMER_MS_MAX = 3_600_000
 
 HOST_VARIABLES = (
     "gameday_addresses", "gameday_vantage_only", "gameday_networks", "gameday_bypasses_netfilter",
-    *bmc.VARIABLES,
+    workers.WORKER, *bmc.VARIABLES,
 )  # fmt: skip
 ESTATE_VARIABLES = (
     "gameday_known_hosts", "gameday_management", "gameday_controller",
-    "gameday_controller_netns", "gameday_raft_groups", "gameday_limits",
+    "gameday_controller_netns", "gameday_raft_groups", "gameday_limits", workers.WORKERS,
 )  # fmt: skip
 
 
@@ -90,9 +90,11 @@ class _Reader:
             todo = "make a group called sites whose children are your sites"
             self._problems.add_file("has no group sites with children", todo)
         self._check_names()
+        whole = partial(self._problem, "all")
+        self._workers = workers.commands(self._for_all(workers.WORKERS), whole)
         nodes = tuple(self._node(host) for host in self._raw.hosts)
         self._check_addresses(nodes)
-        estate = {name: self._for_all(name) for name in ESTATE_VARIABLES}
+        estate = {name: self._for_all(name) for name in ESTATE_VARIABLES if name != workers.WORKERS}
         management = self._networks("gameday_management", estate["gameday_management"])
         if not estate["gameday_management"]:
             todo = "list the networks that no fault may touch, as in [10.0.0.0/24]"
@@ -108,6 +110,7 @@ class _Reader:
         return Inventory(
             str(self._path), nodes, management, str(known_hosts), controller,
             self._file(estate["gameday_controller_netns"]), groups, bounds,
+            self._workers,
         )  # fmt: skip
 
     def _problem(self, owner: str, variable: str, what: str, todo: str) -> None:
@@ -172,6 +175,9 @@ class _Reader:
             networks=self._networks("gameday_networks", host.variables.get("gameday_networks")),
             bypasses_netfilter=self._flag(host, "gameday_bypasses_netfilter"),
             bmc=bmc.read(host.variables, self._file, partial(self._problem_at, host)),
+            workers=workers.of_node(
+                host.variables.get(workers.WORKER), self._workers, partial(self._problem_at, host)
+            ),
         )
 
     def _text(self, host: RawHost, name: str, default: str, missing: str = "") -> str:

@@ -44,7 +44,13 @@ class Channel(Protocol):
 
 
 class Agent:
-    """One node's agent over one SSH connection; calls from several threads take turns."""
+    """One node's agent over one SSH connection; calls from several threads take turns.
+
+    Attributes:
+        poll_s: how long to leave it in peace between two questions for its samples.
+    """
+
+    poll_s = 0.25
 
     def __init__(self, address: Address) -> None:
         self.node = address.node
@@ -85,6 +91,10 @@ class Agent:
             answer = self._call("clock", {})
             received = clock.mono_ns()
         return Exchange(sent, received, answer["mono_ns"], answer["wall_ns"])
+
+    def exchanges(self, count: int) -> list[Exchange]:
+        """Compare clocks several times."""
+        return [self.exchange() for _ in range(count)]
 
     def close(self) -> None:
         """End the agent's ``serve`` and the connection; leases and probes go on."""

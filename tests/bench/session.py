@@ -14,7 +14,7 @@ from typing import Literal
 from gameday import clock
 from gameday.clock import NS_PER_S
 from gameday.conduct.collect import Recorder
-from gameday.conduct.fleet import Fleet, addresses
+from gameday.conduct.fleet import fleet_of
 from gameday.conduct.leases import Leases, by_node
 from gameday.conduct.limits import CLOCK_EXCHANGES
 from gameday.errors import CannotRun, GamedayError
@@ -54,7 +54,7 @@ class Session:
     def __init__(self, estate: Estate, count: int, directory: Path) -> None:
         self.names = estate.names[:count]
         self._inventory = load_inventory(estate.inventory)
-        self.fleet = Fleet(addresses(self._inventory.to_json(), self.names))
+        self.fleet = fleet_of(self._inventory.to_json(), self.names)
         self._directory = directory
         self._recorder = Recorder(directory)
         self._leases = Leases(self.fleet, self._recorder)

@@ -51,6 +51,17 @@ def test_missing_samples_are_not_good() -> None:
     assert not check("++++++++", "++").held
 
 
+def test_what_comes_in_batches_is_judged_up_to_where_it_came() -> None:
+    """Three seconds without news are normal behind a worker, and silence elsewhere."""
+    for patience_s, held in ((12, True), (1, False)):
+        board = Board()
+        for node in ("a", "b"):
+            fill(board, node, "++++++++")
+            board.heard(node, 2 * NS_PER_S, patience_s * NS_PER_S)
+        assert steady.look(PLAN, board, 5 * NS_PER_S)[0].held is held
+    assert not steady.look(PLAN, board, 60 * NS_PER_S)[0].held
+
+
 def test_a_firing_alert_is_not_steady() -> None:
     plan = {
         "experiment": {"steady_state": {"for_s": 2, "checks": [{"probe": "al", "ok_percent": 90}]}},

@@ -88,3 +88,41 @@ def test_group_variables_beside_the_file(tmp_path: Path) -> None:
 )
 def test_selectors_on_the_lab(selector: Selector, nodes: tuple[str, ...]) -> None:
     assert load_inventory(ROOT / "inventory" / "lab.yaml").select(selector) == nodes
+
+
+WORKERS = """\
+all:
+  vars:
+    gameday_known_hosts: known
+    gameday_management: [10.0.0.0/24]
+    gameday_workers: {west: [ssh, bastion, ansible-runner, worker], "e t": [x], south: ansible}
+  children:
+    sites:
+      children:
+        a:
+          hosts:
+            n1: {ansible_host: 10.0.0.1, ansible_user: u, gameday_worker: [west, north]}
+            n2: {ansible_host: 10.0.0.2, ansible_user: u, gameday_worker: 3}
+"""
+
+
+def test_every_mistake_about_workers_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(WORKERS, encoding="utf-8")
+    with pytest.raises(InvalidInput) as caught:
+        load_inventory(path)
+    said = "\n".join(caught.value.problems)
+    for what in ("'e t' is no name of a worker", "south is not a list of words",
+                 "north is no worker of gameday_workers", "gameday_worker: is 3"):  # fmt: skip
+        assert what in said, said
+
+
+def test_workers_are_kept_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    text = WORKERS.replace(', "e t": [x], south: ansible', ", north: [ansible-runner, worker]")
+    path.write_text(text.replace("gameday_worker: 3", "gameday_worker: north"), encoding="utf-8")
+    found = load_inventory(path)
+    assert found.by_name["n1"].workers == ("west", "north")
+    assert found.by_name["n2"].workers == ("north",)
+    assert found.workers["west"] == ("ssh", "bastion", "ansible-runner", "worker")
+    assert inventory_from_json(found.to_json()) == found
