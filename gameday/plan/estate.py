@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday.faults.base import CONTROLLER, Selector
+from gameday.plan.policy import Policy, policy_from_json
 
 ROUTER = "router"
 """The role of nodes that forward between sites and serve nobody themselves."""
@@ -86,6 +87,7 @@ class Inventory:
         limits: bounds that it lowers; see ``gameday.plan.bounds``.
         controller_netns: path of the network namespace to reach nodes from, or None.
         workers: remote workers' commands, by their names.
+        policy: what must be given before a run is begun.
     """
 
     source: str
@@ -97,6 +99,7 @@ class Inventory:
     raft_groups: tuple[RaftGroup, ...]
     limits: Mapping[str, int] = field(default_factory=dict)
     workers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
@@ -188,6 +191,7 @@ class Inventory:
             "raft_groups": {group.name: _lists(asdict(group)) for group in self.raft_groups},
             "limits": dict(self.limits),
             "workers": {name: list(command) for name, command in self.workers.items()},
+            "policy": self.policy.to_json(),
         }
 
 
@@ -203,6 +207,7 @@ def inventory_from_json(data: Mapping[str, Any]) -> Inventory:
         raft_groups=tuple(RaftGroup(**_tuples(g)) for g in data["raft_groups"].values()),
         limits=data.get("limits", {}),
         workers={name: tuple(argv) for name, argv in data.get("workers", {}).items()},
+        policy=policy_from_json(data.get("policy", {})),
     )
 
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError
@@ -25,6 +25,9 @@ from gameday.plan import bmc, workers
 from gameday.plan.ansible_source import RawHost, RawInventory, read_with_ansible
 from gameday.plan.estate import Inventory, Node, RaftGroup
 from gameday.plan.places import Places, find_places
+from gameday.plan.policy import PolicyVariables
+
+M = TypeVar("M", bound=Strict)
 
 PORT_SSH = 22
 PYTHON = "/usr/bin/python3"
@@ -38,6 +41,7 @@ HOST_VARIABLES = (
 ESTATE_VARIABLES = (
     "gameday_known_hosts", "gameday_management", "gameday_controller",
     "gameday_controller_netns", "gameday_raft_groups", "gameday_limits", workers.WORKERS,
+    "gameday_policy",
 )  # fmt: skip
 
 
@@ -105,12 +109,13 @@ class _Reader:
             self._problem("all", "gameday_known_hosts", "is missing", todo)
         controller = self._networks("gameday_controller", estate["gameday_controller"], True)
         groups = self._raft_groups(estate["gameday_raft_groups"], nodes)
-        bounds = self._bounds(estate["gameday_limits"])
+        bounds = self._model("gameday_limits", estate["gameday_limits"], Bounds)
+        policy = self._model("gameday_policy", estate["gameday_policy"], PolicyVariables)
         self._problems.raise_if_any()
         return Inventory(
             str(self._path), nodes, management, str(known_hosts), controller,
-            self._file(estate["gameday_controller_netns"]), groups, bounds,
-            self._workers,
+            self._file(estate["gameday_controller_netns"]), groups, bounds.given(),
+            self._workers, policy.policy(),
         )  # fmt: skip
 
     def _problem(self, owner: str, variable: str, what: str, todo: str) -> None:
@@ -271,18 +276,18 @@ class _Reader:
             return None
         return str(self._base / Path(str(value)).expanduser())
 
-    def _bounds(self, value: Any) -> Mapping[str, int]:
-        name = "gameday_limits"
+    def _model(self, name: str, value: Any, model: type[M]) -> M:
+        """A variable of the whole estate as a strict model; its defaults where it is wrong."""
         if value is None:
-            return {}
+            return model()
         try:
-            return Bounds.model_validate_json(json.dumps(value)).given()
+            return model.model_validate_json(json.dumps(value))
         except ValidationError as error:
             for wrong in error.errors(include_url=False):
-                what, todo = say(wrong, tuple(wrong["loc"]), Bounds)
+                what, todo = say(wrong, tuple(wrong["loc"]), model)
                 field = ".".join(str(part) for part in wrong["loc"])
                 self._problem("all", name, f"{field} {what}".strip(), todo)
-            return {}
+            return model()
 
     def _raft_groups(self, value: Any, nodes: tuple[Node, ...]) -> tuple[RaftGroup, ...]:
         name = "gameday_raft_groups"
