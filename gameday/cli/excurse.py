@@ -50,8 +50,9 @@ def excurse(  # noqa: PLR0917 - click passes every option by name
     The usual round trip is measured first. Plan, leases, abort and report are those of any run;
     groups whose timers do not bear the longest round trip are named in the plan.
     """
+    from gameday.cli import permit
     from gameday.cli.logs import configure
-    from gameday.cli.run import carry_out, confirm
+    from gameday.cli.run import carry_out, confirm, show
     from gameday.plan import excurse as lines
     from gameday.plan import load_inventory, wish
     from gameday.report.sign import load_signing_key
@@ -65,19 +66,20 @@ def excurse(  # noqa: PLR0917 - click passes every option by name
     wish.check(wanted)
     signing_key = None if only_plan else load_signing_key(key, ask_passphrase)
     found = load_inventory(inventory)
-    base_us = usual_us(wanted, found)
-    text, plan = lines.planned(wanted, base_us, found)
-    if save:
-        _write(save, text)
-    if only_plan:
-        from gameday.plan.render import render_plan
-
-        for line in render_plan(plan):
-            click.echo(line)
-        return 0
-    if not yes:
-        confirm(plan)
-    return carry_out(text.encode(), found, plan, reports, signing_key)[1]
+    if not only_plan:
+        permit.unplanned(found)
+    with permit.alone(found, f"excursion between {site_a} and {site_b}"):
+        base_us = usual_us(wanted, found)
+        text, plan = lines.planned(wanted, base_us, found)
+        if save:
+            _write(save, text)
+        if only_plan:
+            show(plan)
+            return 0
+        permit.not_frozen(found, plan)
+        if not yes:
+            confirm(plan)
+        return carry_out(text.encode(), found, plan, reports, signing_key)[1]
 
 
 def usual_us(wanted: Wish, inventory: Inventory) -> int:

@@ -15,6 +15,8 @@ from gameday.errors import EXIT_INVALID_INPUT, EXIT_UNKNOWN, GamedayError
 COMMANDS = {
     "plan": ("gameday.cli.plan", "plan", "Show what a run would do, and touch nothing."),
     "run": ("gameday.cli.run", "run", "Run an experiment and write its signed report."),
+    "approve": ("gameday.cli.approve", "approve", "Sign that an experiment may be run."),
+    "countersign": ("gameday.cli.approve", "countersign", "Sign a run that somebody else signed."),
     "excurse": (
         "gameday.cli.excurse",
         "excurse",

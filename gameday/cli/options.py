@@ -15,6 +15,10 @@ REPORTS = click.option(
 KEY = click.option(
     "--key", type=click.Path(path_type=Path), help="OpenSSH Ed25519 key that signs the report."
 )
+ALLOWED = click.option(
+    "--allowed-signers", type=click.Path(path_type=Path),
+    help="OpenSSH allowed_signers file: whose signatures count.",
+)  # fmt: skip
 LOG = click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning"]), default="warning",
     show_default=True, help="Log lines on standard error, as JSON.",

@@ -7,12 +7,7 @@ from pathlib import Path
 
 import click
 
-from gameday.cli.options import KEY, REPORTS, RUN, ask_passphrase
-
-ALLOWED = click.option(
-    "--allowed-signers", type=click.Path(path_type=Path),
-    help="OpenSSH allowed_signers file: whose signatures count.",
-)  # fmt: skip
+from gameday.cli.options import ALLOWED, KEY, REPORTS, RUN, ask_passphrase
 
 
 @click.command()
@@ -80,13 +75,17 @@ def verify(run_name: str | None, reports: Path, allowed_signers: Path | None) ->
     Exit code 0: it is. 1: it is not, and every file that differs is named. 3: it could
     not be checked.
     """
+    from gameday.drills.approvals import recorded
     from gameday.report.places import default_allowed_signers
     from gameday.report.verify import verify_run
     from gameday.report.words import VERDICT_TITLE
 
     directory = find_run(reports, run_name)
     verified = verify_run(directory, allowed_signers or default_allowed_signers())
+    allowed = recorded(verified.files, allowed_signers or default_allowed_signers())
     predicate = verified.statement["predicate"]
+    for one in allowed:
+        click.echo(f"✓ approved by {one.principals}  {one.fingerprint}")
     for signer in verified.signers:
         click.echo(f"✓ signed by {signer.principals}  {signer.fingerprint}")
     click.echo(f"  run {predicate['run']['id']}, {predicate['experiment']}, all files unchanged:")

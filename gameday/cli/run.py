@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import KEY, LOG, REPORTS, RUN, ask_passphrase
+from gameday.cli.options import ALLOWED, KEY, LOG, REPORTS, RUN, ask_passphrase
+from gameday.cli.permit import APPROVALS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gameday.conduct.conductor import Conductor, Ended
+    from gameday.drills.approvals import Approval
     from gameday.plan import Inventory, Plan
 
 
@@ -23,12 +27,16 @@ if TYPE_CHECKING:
               help="Ansible inventory of the estate.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask before arming.")
 @REPORTS
+@APPROVALS
+@ALLOWED
 @KEY
 @LOG
 def run(  # noqa: PLR0917 - click passes every option by name
-    experiment: Path, inventory: Path, yes: bool, reports: Path, key: Path | None, log_level: str
-) -> int:
+    experiment: Path, inventory: Path, yes: bool, reports: Path, approvals: Path | None,
+    allowed_signers: Path | None, key: Path | None, log_level: str,
+) -> int:  # fmt: skip
     """Run EXPERIMENT on the estate of an inventory, and write its signed report."""
+    from gameday.cli import permit
     from gameday.cli.logs import configure
     from gameday.experiment import load_experiment
     from gameday.plan import load_inventory, make_plan
@@ -40,24 +48,35 @@ def run(  # noqa: PLR0917 - click passes every option by name
     found_inventory = load_inventory(inventory)
     plan = make_plan(found_experiment, found_inventory)
     require_files(found_inventory)
+    text = experiment.read_bytes()
+    allowed = permit.approved(text, found_experiment, found_inventory, signing_key,
+                              approvals or reports / "approvals", allowed_signers)  # fmt: skip
+    permit.not_frozen(found_inventory, plan)
     if not yes:
         confirm(plan)
-    enter_netns(found_inventory.controller_netns)
-    return carry_out(experiment.read_bytes(), found_inventory, plan, reports, signing_key)[1]
+    with permit.alone(found_inventory, f"run of {experiment.name}"):
+        enter_netns(found_inventory.controller_netns)
+        return carry_out(text, found_inventory, plan, reports, signing_key, allowed)[1]
 
 
 def confirm(plan: Plan) -> None:
     """Show the plan, and go on only where a person says so."""
+    show(plan)
+    click.confirm("\nRun this now?", abort=True)
+
+
+def show(plan: Plan) -> None:
+    """Print the plan in words."""
     from gameday.plan.render import render_plan
 
     for line in render_plan(plan):
         click.echo(line)
-    click.confirm("\nRun this now?", abort=True)
 
 
-def carry_out(
-    experiment: bytes, inventory: Inventory, plan: Plan, reports: Path, signing_key: Any
-) -> tuple[Path, int]:
+def carry_out(  # noqa: PLR0917 - everything a run is made of
+    experiment: bytes, inventory: Inventory, plan: Plan, reports: Path, signing_key: Any,
+    approvals: Sequence[Approval] = (),
+) -> tuple[Path, int]:  # fmt: skip
     """Run a plan, sign its report; returns the run's directory and how it went."""
     from gameday.cli.view import make_watcher
     from gameday.conduct import rundir
@@ -68,7 +87,9 @@ def carry_out(
     with make_watcher(plan_json, directory) as watcher:
         conductor = Conductor(plan_json, inventory.to_json(), directory, watcher)
         on_signals(conductor)
-        ended = conductor.conduct(sys.argv[1:], signing_key.principal)
+        ended = conductor.conduct(
+            sys.argv[1:], signing_key.principal, [one.to_json() for one in approvals]
+        )
     return directory, finish(directory, signing_key, ended)
 
 

@@ -49,6 +49,7 @@ def search(  # noqa: PLR0917 - click passes every option by name
     Each step is a run of its own, with its plan, abort limits and signed report, as of
     ``gameday excurse``. Both ends are tried first, then the middle of what is left.
     """
+    from gameday.cli import permit
     from gameday.cli.excurse import usual_us
     from gameday.cli.logs import configure
     from gameday.plan import load_inventory
@@ -60,11 +61,14 @@ def search(  # noqa: PLR0917 - click passes every option by name
     signing_key = load_signing_key(key, ask_passphrase)
     found = load_inventory(inventory)
     wish = Wish((site_a, site_b), parse_duration(hold), rtt_us=least, at=at, url=url, role=role)
-    base_us = usual_us(wish, found)
-    peak_us(wish, base_us)
-    directory = _directory(reports, wish)
-    rows = _walk(wish, (least, most, percent, runs), base_us, found, directory, signing_key, yes)
-    return _tell(directory, wish, base_us, rows, signing_key)
+    permit.unplanned(found)
+    with permit.alone(found, f"search between {site_a} and {site_b}"):
+        base_us = usual_us(wish, found)
+        peak_us(wish, base_us)
+        directory = _directory(reports, wish)
+        limits = (least, most, percent, runs)
+        rows = _walk(wish, limits, base_us, found, directory, signing_key, yes)
+        return _tell(directory, wish, base_us, rows, signing_key)
 
 
 def _walk(  # noqa: PLR0917 - what one search is about
@@ -72,6 +76,7 @@ def _walk(  # noqa: PLR0917 - what one search is about
     directory: Path, signing_key: Any, yes: bool,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Run after run until there is nothing more to find out."""
+    from gameday.cli import permit
     from gameday.cli.run import carry_out, confirm
     from gameday.plan.bisection import Tried, next_us
     from gameday.plan.excurse import planned
@@ -85,6 +90,7 @@ def _walk(  # noqa: PLR0917 - what one search is about
         if rtt_us is None:
             break
         text, plan = planned(replace(wish, rtt_us=rtt_us), base_us, inventory)
+        permit.not_frozen(inventory, plan)
         if not rows and not yes:
             confirm(plan)
         click.echo(f"run {len(rows) + 1} of at most {runs}: {rtt_us / 1000:g} ms")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,14 @@ class Conductor:
         self._t0_ns: int | None = None
         self._slowest_ns = 0
 
-    def conduct(self, argv: list[str], operator: str) -> Ended:
+    def conduct(
+        self, argv: list[str], operator: str, approvals: Sequence[Mapping[str, Any]] = ()
+    ) -> Ended:
         """The whole run.
+
+        Args:
+            argv: of the command, for the record. operator: who runs it.
+            approvals: that allow it, as ``kinds.APPROVED`` describes them.
 
         Raises:
             CannotRun: where it was given up before anything was armed.
@@ -88,6 +94,8 @@ class Conductor:
             version=__version__, argv=argv, boot_id=clock.boot_id(), operator=operator,
             pid=os.getpid(), nodes=sorted(self.fleet.agents),
         )  # fmt: skip
+        for approval in approvals:
+            self.recorder.event(kinds.APPROVED, **approval)
         self.acks.open()
         outcome = "completed"
         try:

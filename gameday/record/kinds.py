@@ -9,6 +9,10 @@ from __future__ import annotations
 RUN_STARTED = "run.started"
 """run, experiment (name), version, argv, boot_id, operator, pid, nodes (list of str)"""
 
+APPROVED = "run.approved"
+"""principals, fingerprint, signed_wall_ns, digest (of what was approved), envelope (text). Before
+anything is touched; one per signer whose approval the estate's policy asked for."""
+
 FACTS = "node.facts"
 """node, facts (JSON of the agent: kernel, python, iptables backend, ...)"""
 

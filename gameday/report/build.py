@@ -70,6 +70,7 @@ def build_report(record: Record, version: str = __version__) -> dict[str, Any]:
         "judged_by": f"gameday {version}",
         "run": _run(record),
         "experiment": _experiment(record),
+        "approvals": _approvals(record),
         "verdict": {
             "verdict": verdict.verdict,
             "outcome": verdict.outcome,
@@ -112,6 +113,12 @@ def _run(record: Record) -> dict[str, Any]:
         "events": len(record.events),
         "samples": len(record.samples),
     }
+
+
+def _approvals(record: Record) -> list[dict[str, Any]]:
+    """Who had allowed the run; the envelopes themselves stay in the journal."""
+    kept = ("principals", "fingerprint", "signed_wall_ns", "digest")
+    return [{key: event.data[key] for key in kept} for event in record.of_kind(kinds.APPROVED)]
 
 
 def _experiment(record: Record) -> dict[str, Any]:

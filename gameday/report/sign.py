@@ -65,6 +65,10 @@ class SigningKey:
     def sign(self, statement: Mapping[str, Any]) -> bytes:
         """The statement in an envelope, as the bytes of its file."""
         envelope = Envelope(dump_line(statement).rstrip("\n").encode(), PAYLOAD_TYPE, {})
+        return self.add_to(envelope)
+
+    def add_to(self, envelope: Envelope) -> bytes:
+        """Sign an envelope beside whoever signed it before; returns the bytes of its file."""
         envelope.sign(self._signer)
         return envelope_bytes(envelope)
 

@@ -85,7 +85,9 @@ def verify_run(directory: Path, allowed_signers: Path) -> Verified:
             problems.append(f"{name}: missing, so nothing is signed by it")
             continue
         try:
-            statements[name], who = _envelope(name, files[name], trusted, allowed_signers)
+            statements[name], who = open_envelope(
+                name, files[name], PREDICATES[name], trusted, allowed_signers
+            )
             signers.append(who)
         except NotVerified as error:
             problems += error.problems
@@ -115,10 +117,15 @@ def _files(directory: Path, problems: list[str]) -> dict[str, bytes]:
     return found
 
 
-def _envelope(
-    name: str, content: bytes, trusted: Sequence[Trusted], allowed_signers: Path
-) -> tuple[Mapping[str, Any], set[SignedBy]]:
+def open_envelope(
+    name: str, content: bytes, predicate_type: str, trusted: Sequence[Trusted],
+    allowed_signers: Path,
+) -> tuple[Mapping[str, Any], set[SignedBy]]:  # fmt: skip
     """The statement in an envelope and who signed it.
+
+    Args:
+        name: of the file, for messages. content: of the file. predicate_type: what it must be.
+        trusted: keys that count, from the file ``allowed_signers``.
 
     Raises:
         NotVerified: where anything about the envelope is wrong.
@@ -155,7 +162,7 @@ def _envelope(
             bad.append(f"{name}: {error.message}")
     if bad:
         raise NotVerified(bad[0], problems=bad)
-    if meant != (STATEMENT_TYPE, PREDICATES[name]):
+    if meant != (STATEMENT_TYPE, predicate_type):
         raise wrong("signed, but for something else")
     return statement, who
 

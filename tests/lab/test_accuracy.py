@@ -11,7 +11,7 @@ from gameday.lab import Lab
 from tests.accuracy.once import Case, run_case
 
 
-@pytest.mark.parametrize("seed", [4, 7])
+@pytest.mark.parametrize("seed", [7])
 def test_the_truth_lies_inside(lab: Lab, tmp_path: Path, seed: int) -> None:
     found = run_case(lab, Case.of(seed), tmp_path / "run")
     outside = [one for one in found if one.judgement == "outside"]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drills as an organisation does them: approved, one at a time, on dates, compared."""
