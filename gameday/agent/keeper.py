@@ -46,7 +46,6 @@ def guard(arguments: List[str]) -> int:
     """
     if len(arguments) == 6 and arguments[0] in ROLES:
         vigil.protect()
-        vigil.come_first()
         watch = Watch.parse(arguments[1:])
         return {"keep": keep, "reap": reap, "hold": hold, "last": last}[arguments[0]](watch)
     if arguments == ["boot"]:

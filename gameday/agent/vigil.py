@@ -51,8 +51,8 @@ OOM_SCORE_ADJ = "-900"
 """The kernel kills others first when memory runs out: without these nothing is undone."""
 
 
-REAL_TIME, NICE = 1, -10
-"""The lowest real-time priority; ten steps of niceness are about nine times the usual share."""
+NICE = -10
+"""Ten steps of niceness are about nine times the usual share."""
 
 
 class Watch:
@@ -132,18 +132,6 @@ def protect() -> None:
     except OSError:
         # Without CAP_SYS_RESOURCE it stays as killable as everybody else.
         return
-
-
-def come_first() -> None:
-    """Ask the kernel to run this process as soon as it is due, whatever else wants the processor.
-
-    For guards: they sleep nearly always, and what they do is short and must not be late.
-    """
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REAL_TIME))
-    except OSError:
-        # A container or a cgroup without real-time budget; a share is the next best.
-        prefer()
 
 
 def prefer() -> None:

@@ -70,24 +70,22 @@ def test_somebody_else_with_that_process_id_is_not_ours() -> None:
 ASKS = """\
 import os, sys
 from gameday.agent import vigil
-vigil.come_first()
-first = os.sched_getscheduler(0) == os.SCHED_RR
-sys.stdout.write(f"{first} {os.getpriority(os.PRIO_PROCESS, 0)}")
+vigil.prefer()
+sys.stdout.write(str(os.getpriority(os.PRIO_PROCESS, 0)))
 """
 
 
-def test_who_may_not_come_first_stays_as_everybody() -> None:
-    """Not an error: the lease is as safe as its node allows."""
+def test_who_may_not_take_more_stays_as_everybody() -> None:
+    """Not an error: probes look as well as their node allows."""
     argv = [sys.executable, "-c", ASKS]
     if os.geteuid() == 0:
         argv = ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice", *argv]
     out = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    assert out.split() == ["False", str(os.getpriority(os.PRIO_PROCESS, 0))]
+    assert int(out) == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may ask")
-def test_guards_come_first() -> None:
-    """In real time; a larger share where the machine gives none of that to us."""
+def test_probe_loops_take_a_larger_share() -> None:
     argv = [sys.executable, "-c", ASKS]
-    out = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
-    assert out[0] == "True" or int(out[1]) == vigil.NICE
+    out = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert int(out) == vigil.NICE
