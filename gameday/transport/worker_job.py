@@ -159,6 +159,9 @@ class Worker:
                    status_handler=play.status)  # fmt: skip
         except OSError as error:
             raise WorkerLost(f"worker {self.name} was lost: {error.strerror or error}") from error
+        except Exception as error:  # ansible-runner has no error of its own for a broken stream.
+            what = f"{type(error).__name__}: {error}"[:SAID_MAX]
+            raise WorkerLost(f"worker {self.name} was lost: {what}") from error
         answers = back / "artifacts" / job / "answers.jsonl"
         stamps = _stamps(answers)
         if stamps is None:

@@ -43,6 +43,7 @@ def test_a_drill_through_two_workers(drill: Drill) -> None:
         data["faults"][0]["for_s"] = 15
 
     done = drill.run(drill.experiment(shape), relayed(drill))
+    assert (drill.run_directory / "report.json").exists(), done.stdout + done.stderr
     report = drill.report()
     assert report["verdict"]["outcome"] == "completed", done.stdout + done.stderr
     assert report["clean"]["proven"] is True
