@@ -21,11 +21,18 @@ log = structlog.get_logger()
 CALL_TIMEOUT_S = 25
 """Arming runs a few programs on a loaded node; a call that takes longer is a lost node."""
 
+PATIENCE_S = {"sweep": 120}
+"""Calls that may take longer: a sweep looks at all that a node could hold, whatever its ledger
+says, and takes half a minute on a starved router."""
+
 ANSWER_BYTES_MAX = 8 << 20
 
 
 class Channel(Protocol):
     """What talking with an agent takes."""
+
+    def settimeout(self, seconds: float, /) -> None:
+        """How long to wait for the other side from now on."""
 
     def sendall(self, data: bytes) -> None:
         """Send all of it."""
@@ -150,6 +157,7 @@ class Agent:
         self._next += 1
         request = {"id": self._next, "call": name, "with": arguments}
         try:
+            channel.settimeout(PATIENCE_S.get(name, CALL_TIMEOUT_S))
             channel.sendall(json.dumps(request).encode() + b"\n")
             answer = json.loads(self._line(channel))
         except (OSError, EOFError, ValueError, paramiko.SSHException) as error:

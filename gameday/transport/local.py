@@ -76,6 +76,10 @@ class _Channel:
     def __init__(self, to: socket.socket) -> None:
         self._to = to
 
+    def settimeout(self, seconds: float, /) -> None:
+        """How long to wait for the agent from now on."""
+        self._to.settimeout(seconds)
+
     def sendall(self, data: bytes) -> None:
         """Send all of it."""
         self._to.sendall(data)
