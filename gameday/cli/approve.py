@@ -7,14 +7,13 @@ from pathlib import Path
 
 import click
 
-from gameday.cli.options import ALLOWED, KEY, REPORTS, RUN, ask_passphrase
+from gameday.cli.options import ALLOWED, INVENTORY, KEY, REPORTS, RUN, ask_passphrase
 from gameday.cli.permit import APPROVALS
 
 
 @click.command()
 @click.argument("experiment", type=click.Path(path_type=Path))
-@click.option("-i", "--inventory", required=True, type=click.Path(path_type=Path),
-              help="Ansible inventory of the estate.")  # fmt: skip
+@INVENTORY
 @click.option("--note", default="", help="A sentence that is signed with it.")
 @click.option("--yes", is_flag=True, help="Do not show the plan and ask.")
 @REPORTS
@@ -29,19 +28,18 @@ def approve(  # noqa: PLR0917 - click passes every option by name
     Any change to the experiment, the inventory, its known_hosts or gameday itself makes the
     signature stale.
     """
+    from gameday.cli.run import show
     from gameday.drills import approvals as signatures
     from gameday.drills.subject import subject
     from gameday.experiment import load_experiment
     from gameday.plan import load_inventory, make_plan
-    from gameday.plan.render import render_plan
     from gameday.report.sign import load_signing_key
 
     signing_key = load_signing_key(key, ask_passphrase)
     loaded, found = load_experiment(experiment), load_inventory(inventory)
     about = subject(experiment.read_bytes(), loaded, found)
     if not yes:
-        for line in render_plan(make_plan(loaded, found)):
-            click.echo(line)
+        show(make_plan(loaded, found))
         click.confirm(f"\nSign this as {signing_key.principal}?", abort=True)
     path = signatures.approve(
         approvals or reports / signatures.DIRECTORY, about, signing_key, note

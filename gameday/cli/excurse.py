@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gameday.cli.options import KEY, LOG, REPORTS, ask_passphrase
+from gameday.cli.options import INVENTORY, KEY, LOG, REPORTS, ask_passphrase
 
 if TYPE_CHECKING:
     from gameday.plan import Inventory
@@ -20,8 +20,7 @@ JITTER_MS_MAX, LOSS_PERCENT_MAX = 10_000, 100
 @click.command()
 @click.argument("site_a")
 @click.argument("site_b")
-@click.option("-i", "--inventory", required=True, type=click.Path(path_type=Path),
-              help="Ansible inventory of the estate.")  # fmt: skip
+@INVENTORY
 @click.option("--rtt", help="The round trip wanted: 3x the usual one, or 90ms.")
 @click.option("--profile", help="A round trip that changes: ramp:12..120ms/2m (or sawtooth, pulse, "
               "spike: from, to, and the length of the ramp or of one period).")  # fmt: skip

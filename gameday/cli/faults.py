@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import LOG
+from gameday.cli.options import INVENTORY, LOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,8 +43,7 @@ def faults(ctx: click.Context, as_json: bool) -> int:
 
 @faults.command()
 @click.argument("nodes", nargs=-1, metavar="[NODE]...")
-@click.option("-i", "--inventory", required=True, type=click.Path(path_type=Path),
-              help="Ansible inventory of the estate.")  # fmt: skip
+@INVENTORY
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @LOG
 def check(nodes: tuple[str, ...], inventory: Path, as_json: bool, log_level: str) -> int:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import click
 
+INVENTORY = click.option(
+    "-i", "--inventory", required=True, type=click.Path(path_type=Path),
+    help="Ansible inventory of the estate.",
+)  # fmt: skip
 RUN = click.argument("run_name", metavar="[RUN]", required=False)
 REPORTS = click.option(
     "--reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True,

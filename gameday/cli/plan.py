@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from gameday.cli.options import INVENTORY
+
 
 @click.command()
 @click.argument("experiment", type=click.Path(path_type=Path))
-@click.option("-i", "--inventory", required=True, type=click.Path(path_type=Path),
-              help="Ansible inventory of the estate.")  # fmt: skip
+@INVENTORY
 @click.option("--json", "as_json", is_flag=True, help="Print plan.json instead of words.")
 def plan(experiment: Path, inventory: Path, as_json: bool) -> int:
     """Show what running EXPERIMENT would do: targets, rules, undo, prediction.
@@ -20,16 +21,15 @@ def plan(experiment: Path, inventory: Path, as_json: bool) -> int:
     """
     import json
 
+    from gameday.cli.run import show
     from gameday.experiment import load_experiment
     from gameday.plan import load_inventory, make_plan
-    from gameday.plan.render import render_plan
 
     found = make_plan(load_experiment(experiment), load_inventory(inventory))
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
         return 0
-    for line in render_plan(found):
-        click.echo(line)
+    show(found)
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import ALLOWED, KEY, LOG, REPORTS, RUN, ask_passphrase
+from gameday.cli.options import ALLOWED, INVENTORY, KEY, LOG, REPORTS, RUN, ask_passphrase
 from gameday.cli.permit import APPROVALS
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("experiment", type=click.Path(path_type=Path))
-@click.option("-i", "--inventory", required=True, type=click.Path(path_type=Path),
-              help="Ansible inventory of the estate.")  # fmt: skip
+@INVENTORY
 @click.option("--yes", is_flag=True, help="Do not ask before arming.")
 @REPORTS
 @APPROVALS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import KEY, LOG, REPORTS, ask_passphrase
+from gameday.cli.options import INVENTORY, KEY, LOG, REPORTS, ask_passphrase
 
 if TYPE_CHECKING:
     from gameday.plan import Inventory
@@ -23,8 +23,7 @@ RUNS_MAX = 20
 @click.command()
 @click.argument("site_a")
 @click.argument("site_b")
-@click.option("-i", "--inventory", required=True, type=click.Path(path_type=Path),
-              help="Ansible inventory of the estate.")  # fmt: skip
+@INVENTORY
 @click.option("--between", required=True, help="Round trips to search in: 20..2000ms.")
 @click.option("--hold", default="20s", show_default=True, help="How long each is held.")
 @click.option("--within", "percent", default=10, show_default=True, type=click.IntRange(1, 100),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gameday.cli.options import LOG
+from gameday.cli.options import INVENTORY, LOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("nodes", nargs=-1, metavar="[NODE]...")
-@click.option("-i", "--inventory", required=True, type=click.Path(path_type=Path),
-              help="Ansible inventory of the estate.")  # fmt: skip
+@INVENTORY
 @click.option("--yes", is_flag=True, help="Do not ask before removing.")
 @click.option("--force", is_flag=True, help="Also end leases whose window is not over.")
 @LOG

@@ -76,14 +76,16 @@ def approve(directory: Path, subject: Subject, key: SigningKey, note: str = "") 
 def require(
     directory: Path, subject: Subject, policy: Policy, operator: SigningKey, allowed_signers: Path
 ) -> list[Approval]:
-    """The approvals that allow this run, one per signer; none where the policy asks for none.
+    """The approvals that allow this run, one per signer.
+
+    Args:
+        directory: of approvals. policy: that asks for at least one. operator: who runs it.
+        allowed_signers: OpenSSH file of trusted keys.
 
     Raises:
         Refused: where there are too few, with what is wrong with every other one.
         EvidenceError: where the file of trusted keys cannot be read.
     """
-    if not policy.approvals:
-        return []
     trusted = read_allowed_signers(allowed_signers)
     found: dict[str, Approval] = {}
     wrong: list[str] = []

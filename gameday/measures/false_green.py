@@ -16,6 +16,7 @@ from gameday.measures.healthy import (
     GOOD,
     GOOD_OR_BAD,
     IN,
+    added_up,
     answers,
     certain_window,
     listened,
@@ -24,7 +25,7 @@ from gameday.measures.healthy import (
     told,
     whole_window,
 )
-from gameday.measures.spans import Ask, Label, Span, Stretch, clock_ns, sweep, total
+from gameday.measures.spans import Ask, Label, Span, Stretch, clock_ns, sweep
 from gameday.measures.time_to_withdraw import site_addresses
 from gameday.measures.words import seconds
 from gameday.record.record import Record
@@ -94,29 +95,8 @@ class FalseGreen:
         found = sweep([*green.values(), *users.values()], _lied(len(green)), window)
         clock = clock_ns([*looks_of(record, params.probe), *looks_of(record, params.users)])
         evidence += [_sentence(one, fault.onset) for one in found if one.sure]
-        return self._sum(name, found, certain, clock, evidence)
-
-    def _sum(
-        self,
-        name: str,
-        found: Sequence[Stretch],
-        certain: Interval,
-        clock: int,
-        evidence: Sequence[str],
-    ) -> Measurement:
-        whole = total(found, certain, clock)
-        longest = max(found, key=lambda one: one.hi - one.lo, default=None)
-        start = None if longest is None else (longest.begin.lo, longest.begin.hi)
-        if any(one.open for one in found):
-            return Measurement(
-                name, self.kind, self.unit, "never", whole.lo, start=start,
-                evidence=tuple(evidence), reason="it was still so when the watch ended",
-            )  # fmt: skip
-        return Measurement(
-            name, self.kind, self.unit, "measured", whole.lo, whole.hi, whole.parts, start,
-            None if longest is None else (longest.end.lo, longest.end.hi),
-            {"times_certain": sum(bool(one.sure) for one in found)}, tuple(evidence),
-        )  # fmt: skip
+        open_ = "it was still so when the watch ended"
+        return added_up((name, self.kind, self.unit), found, (certain, clock), evidence, open_)
 
 
 def _green(

@@ -9,8 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 from gameday.clock import Interval
+from gameday.measures.base import Measurement, Unit
 from gameday.measures.common import Stream, period_ns, probe_plan, recover_ns
-from gameday.measures.spans import GAP_PERIODS, ByOk, Label, Span, spans
+from gameday.measures.spans import GAP_PERIODS, ByOk, Label, Span, Stretch, spans, total
 from gameday.record.looks import Looks
 from gameday.record.record import Record, Window
 from gameday.record.types import Sample
@@ -38,6 +39,31 @@ def whole_window(record: Record, fault: Window) -> Interval:
 def certain_window(record: Record, fault: Window) -> Interval:
     """From onset to the end of recovery, at the narrowest."""
     return Interval(fault.onset.hi, max(fault.onset.hi, fault.end.lo + recover_ns(record)))
+
+
+def added_up(
+    what: tuple[str, str, Unit], found: Sequence[Stretch], bounds: tuple[Interval, int],
+    evidence: Sequence[str], open_: str,
+) -> Measurement:  # fmt: skip
+    """All stretches of a run as one measurement, with the longest one's place.
+
+    Args:
+        what: name, kind and unit. found: as ``sweep`` finds them. bounds: the window in which they
+            surely count, and how exactly any look's moment is known, in ns.
+        open_: the reason to give where one was still there when the watch ended.
+    """
+    whole = total(found, *bounds)
+    longest = max(found, key=lambda one: one.hi - one.lo, default=None)
+    start = None if longest is None else (longest.begin.lo, longest.begin.hi)
+    if any(one.open for one in found):
+        return Measurement(
+            *what, "never", whole.lo, start=start, evidence=tuple(evidence), reason=open_
+        )
+    return Measurement(
+        *what, "measured", whole.lo, whole.hi, whole.parts, start,
+        None if longest is None else (longest.end.lo, longest.end.hi),
+        {"times_certain": sum(bool(one.sure) for one in found)}, tuple(evidence),
+    )  # fmt: skip
 
 
 def near(samples: Sequence[Any], window: Interval, period: int) -> Looks:

@@ -15,6 +15,7 @@ from gameday.measures.healthy import (
     GOOD_OR_BAD,
     IN,
     OUT,
+    added_up,
     answers,
     certain_window,
     looks_of,
@@ -22,7 +23,7 @@ from gameday.measures.healthy import (
     told,
     whole_window,
 )
-from gameday.measures.spans import Ask, Label, Span, Stretch, clock_ns, sweep, total
+from gameday.measures.spans import Ask, Label, Span, Stretch, clock_ns, sweep
 from gameday.measures.time_to_withdraw import hands_out, site_addresses
 from gameday.measures.words import seconds
 from gameday.record.looks import Looks
@@ -91,29 +92,8 @@ class PrematureReintroduction:
         found = sweep([*servers.values(), *writers.values()], ask, window)
         clock = clock_ns([*looks_of(record, params.probe), *looks_of(record, params.writes)])
         evidence += _told(found, fault.end, params.site)
-        return self._sum(name, found, certain, clock, evidence)
-
-    def _sum(
-        self,
-        name: str,
-        found: Sequence[Stretch],
-        certain: Interval,
-        clock: int,
-        evidence: Sequence[str],
-    ) -> Measurement:
-        whole = total(found, certain, clock)
-        longest = max(found, key=lambda one: one.hi - one.lo, default=None)
-        start = None if longest is None else (longest.begin.lo, longest.begin.hi)
-        if any(one.open for one in found):
-            return Measurement(
-                name, self.kind, self.unit, "never", whole.lo, start=start,
-                evidence=tuple(evidence), reason="its writes still failed when the watch ended",
-            )  # fmt: skip
-        return Measurement(
-            name, self.kind, self.unit, "measured", whole.lo, whole.hi, whole.parts, start,
-            None if longest is None else (longest.end.lo, longest.end.hi),
-            {"times_certain": sum(bool(one.sure) for one in found)}, tuple(evidence),
-        )  # fmt: skip
+        open_ = "its writes still failed when the watch ended"
+        return added_up((name, self.kind, self.unit), found, (certain, clock), evidence, open_)
 
 
 def _asked(record: Record, probe: str, stream: Stream, window: Interval) -> Looks:

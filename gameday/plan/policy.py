@@ -83,10 +83,6 @@ class Freeze:
     ends: str
     why: str
 
-    def holds(self, at: datetime) -> bool:
-        """Whether a moment lies in it."""
-        return datetime.fromisoformat(self.begins) <= at < datetime.fromisoformat(self.ends)
-
 
 @dataclass(frozen=True)
 class Policy:

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from gameday.plan.bmc import Complain
 
 WORKERS, WORKER = "gameday_workers", "gameday_worker"
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
-
-Complain = Callable[[str, str, str], None]
-"""Takes a variable, what is wrong with it, and what to do."""
 
 
 def commands(value: Any, complain: Complain) -> Mapping[str, tuple[str, ...]]:
@@ -34,9 +33,7 @@ def commands(value: Any, complain: Complain) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def of_node(
-    value: Any, known: Mapping[str, object], complain: Complain
-) -> tuple[str, ...]:  # fmt: skip
+def of_node(value: Any, known: Mapping[str, object], complain: Complain) -> tuple[str, ...]:
     """The workers of a node, the preferred first, from ``gameday_worker``: a name or several."""
     if value is None:
         return ()

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any, Dict, Mapping
 
 from gameday.probes.bgp_table import Route, Table
-from gameday.probes.deadline import Deadline
+from gameday.probes.deadline import Deadline, run
 
 
 def read(vtysh: str, prefix: str, deadline: Deadline) -> Table:
@@ -20,13 +19,7 @@ def read(vtysh: str, prefix: str, deadline: Deadline) -> Table:
     family = "ipv6" if ":" in prefix else "ipv4"
     argv = [vtysh, "-d", "bgpd", "-c", f"show bgp {family} unicast summary json",
             "-c", f"show bgp {family} unicast {prefix} json"]  # fmt: skip
-    try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=deadline.left_s(),
-            check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError(deadline.word()) from error
+    done = run(argv, deadline)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip()
         raise OSError(f"vtysh: {said}"[:200])

@@ -12,7 +12,6 @@ import json
 from dataclasses import dataclass
 from typing import Any, Callable, Dict
 
-from gameday.errors import InvalidInput
 from gameday.probes import exposition, pgsql, sql
 from gameday.probes.base import Failed, Outcome, Schedule, Target, Value
 from gameday.probes.deadline import Deadline, failure_word, request
@@ -77,8 +76,6 @@ class Cockroachdb:
                     value["answered"] = pgsql.answers(server.at(params.sql_port), deadline)
             except pgsql.Refused as error:
                 return Failed(error.reason, value)
-            except InvalidInput as error:
-                return Failed(failure_word(error, deadline), value)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 return Failed(failure_word(error, deadline), value)
             return Value(value)

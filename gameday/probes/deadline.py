@@ -7,7 +7,8 @@ import http.client
 import json
 import socket
 import ssl
-from typing import Any, Dict, Mapping, Optional, Tuple
+import subprocess
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from gameday import clock
 from gameday.errors import InvalidInput
@@ -93,6 +94,21 @@ def post_json(
     status, _, content = exchange(stream, "POST", path, json.dumps(data).encode(), headers)
     found = json.loads(content or b"{}")
     return status, found if isinstance(found, dict) else {}
+
+
+def run(argv: Sequence[str], deadline: Deadline) -> subprocess.CompletedProcess[bytes]:
+    """A program to its end, whatever its exit status.
+
+    Raises:
+        TimeoutError: past the deadline. OSError: where it cannot be run.
+    """
+    try:
+        return subprocess.run(
+            list(argv), stdin=subprocess.DEVNULL, capture_output=True, timeout=deadline.left_s(),
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(deadline.word()) from error
 
 
 def failure_word(error: Exception, deadline: Deadline) -> str:

@@ -7,9 +7,10 @@ of the time since somebody last reset it, so the counter of nanoseconds is read 
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 from gameday.errors import InvalidInput
 from gameday.probes import sql
@@ -80,6 +81,15 @@ class Galera:
 
 
 def _ask(server: sql.Server, until: Deadline) -> Dict[str, str]:
+    # None leaves the server's own autocommit: nothing is set that is not needed.
+    with login(server, until, None) as link, link.cursor() as cursor:
+        cursor.execute(SQL)
+        return {str(name).lower(): str(text) for name, text in cursor.fetchall()}
+
+
+@contextlib.contextmanager
+def login(server: sql.Server, until: Deadline, autocommit: Optional[bool]) -> Iterator[Any]:
+    """A connection of pymysql over a line of ours, which keeps the deadline."""
     from pymysql.connections import Connection  # type: ignore[import-untyped]
 
     password, secure = server.password(), server.secure()
@@ -87,14 +97,11 @@ def _ask(server: sql.Server, until: Deadline) -> Dict[str, str]:
         link = Connection(
             host=server.name, user=server.params.user, password=password,
             database=server.params.database or None, program_name="gameday",
-            # None leaves the server's own: nothing is set that is not needed.
-            autocommit=None, defer_connect=True, read_timeout=until.left_s(),
+            autocommit=autocommit, defer_connect=True, read_timeout=until.left_s(),
             ssl=secure.context if secure else None, ssl_disabled=secure is None,
         )  # fmt: skip
         link.connect(sock)
-        with link.cursor() as cursor:
-            cursor.execute(SQL)
-            return {str(name).lower(): str(text) for name, text in cursor.fetchall()}
+        yield link
 
 
 def told(status: Mapping[str, str]) -> Outcome:

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping
 
 from gameday.probes.base import Failed, Outcome, Schedule, Target, Value
-from gameday.probes.deadline import Deadline, failure_word
+from gameday.probes.deadline import Deadline, failure_word, run
 
 PATIENCE_S = 5
 """The least that gdnsdctl takes for its own timeout; a look ends it earlier."""
@@ -54,13 +53,7 @@ class GslbState:
 
 
 def _printed(argv: List[str], deadline: Deadline) -> str:
-    try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=deadline.left_s(),
-            check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError(deadline.word()) from error
+    done = run(argv, deadline)
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise OSError(f"gdnsdctl: {said}"[:200])

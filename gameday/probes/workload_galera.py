@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 from gameday.errors import InvalidInput
-from gameday.probes import sql
+from gameday.probes import galera, sql
 from gameday.probes.base import Outcome, Schedule, Target
 from gameday.probes.deadline import Deadline, failure_word
 from gameday.probes.workload import CallFailed, Mix, Workload
@@ -98,7 +98,7 @@ class GaleraRows:
         deadline = Deadline(self._rows.timeout_ns)
         committing = False
         try:
-            with self._login(deadline) as link, link.cursor() as cursor:
+            with galera.login(self._rows.server, deadline, False) as link, link.cursor() as cursor:
                 if self._causal:
                     cursor.execute(CAUSAL)
                 link.begin()
@@ -123,22 +123,6 @@ class GaleraRows:
         except (struct.error, TypeError, AttributeError, AssertionError) as error:
             word = sql.late_or(f"protocol: {type(error).__name__}", deadline)
             raise CallFailed(word, "maybe" if committing else "no") from error
-
-    @contextlib.contextmanager
-    def _login(self, until: Deadline) -> Iterator[Any]:
-        from pymysql.connections import Connection  # type: ignore[import-untyped]
-
-        server = self._rows.server
-        password, secure = server.password(), server.secure()
-        with server.line(until) as sock:
-            link = Connection(
-                host=server.name, user=server.params.user, password=password,
-                database=server.params.database or None, program_name="gameday",
-                autocommit=False, defer_connect=True, read_timeout=until.left_s(),
-                ssl=secure.context if secure else None, ssl_disabled=secure is None,
-            )  # fmt: skip
-            link.connect(sock)
-            yield link
 
 
 def _library_error() -> Any:

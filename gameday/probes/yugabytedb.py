@@ -12,7 +12,6 @@ import json
 from dataclasses import dataclass
 from typing import Any, Callable, Dict
 
-from gameday.errors import InvalidInput
 from gameday.probes import pgsql, sql
 from gameday.probes.base import Failed, Outcome, Schedule, Target, Value
 from gameday.probes.deadline import BODY_BYTES_MAX, Deadline, failure_word, request
@@ -67,8 +66,6 @@ class Yugabytedb:
                     value["answered"] = pgsql.answers(server.at(params.sql_port), deadline)
             except pgsql.Refused as error:
                 return Failed(error.reason, value)
-            except InvalidInput as error:
-                return Failed(failure_word(error, deadline), value)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 return Failed(failure_word(error, deadline), value)
             return Value(value)

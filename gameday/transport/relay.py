@@ -92,6 +92,7 @@ def connect(session: str) -> socket.socket:
         raise PermissionError(f"{directory} belongs to somebody else")
     with open(directory / "lock", "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # Nobody listens there, or not any more: then one is started.
         with contextlib.suppress(OSError):
             return _dial(directory)
         with open(directory / "log", "ab") as log:
@@ -231,8 +232,8 @@ class Relay:
                                                e.node_wall_ns] for e in found]}  # fmt: skip
             return {"n": one["n"], "ok": agent.call(name, **told)}
         except GamedayError as error:
-            found_ = _refusal(one["n"], error.message, error.hint)
-            return {**found_, "lost": isinstance(error, Unreachable)}
+            lost = isinstance(error, Unreachable)
+            return {**_refusal(one["n"], error.message, error.hint), "lost": lost}
 
 
 def _refusal(number: int, message: str, hint: str = "") -> dict[str, Any]:

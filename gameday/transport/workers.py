@@ -46,7 +46,7 @@ class Call:
 
     def __init__(self, address: Address, name: str, arguments: Mapping[str, Any]) -> None:
         self.address, self.name, self.arguments = address, name, arguments
-        self.answer: Future[tuple[Batch | None, dict[str, Any]]] = Future()
+        self.answer: Future[tuple[Batch, dict[str, Any]]] = Future()
 
 
 class Lane:
@@ -180,7 +180,7 @@ class WorkerAgent(Agent):
                 if name in ONCE or place + 1 == len(order):
                     raise Unreachable(f"{self.node}: {name}: {error.message}") from error
                 continue
-            return batch, self._judged(name, answer)  # type: ignore[return-value]
+            return batch, self._judged(name, answer)
         raise Unreachable(f"{self.node}: it has no worker")
 
     def _judged(self, name: str, answer: Mapping[str, Any]) -> Any:
