@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections import deque
@@ -134,7 +135,7 @@ class Worker:
             # A session of its own: Ctrl-C is for gameday to handle, which still needs its workers.
             return subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, start_new_session=True,
+                stderr=subprocess.DEVNULL, start_new_session=True, env=_environment(),
             )  # fmt: skip
         except OSError as error:
             raise WorkerLost(f"worker {self.name}: cannot start {self.command[0]}: "
@@ -185,6 +186,9 @@ class _Play:
             result = data.get("res", {})
             said = (result.get(key) for key in ("stderr", "module_stderr", "msg"))
             self._said.append(str(next(filter(None, said), kind)))
+        elif kind == "verbose" and "not found" in (line := str(event.get("stdout", ""))):
+            # What ansible-runner says, as an event like any other, where it finds no Ansible.
+            self._said.append(line)
         return False
 
     def status(self, status: Mapping[str, Any], runner_config: object) -> None:
@@ -195,6 +199,15 @@ class _Play:
     def why(self) -> str:
         """The last thing it said that explains a failure."""
         return self._said[0].strip()[-SAID_MAX:] if self._said else ""
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and where nothing else has them, the programs installed beside this Python.
+
+    A virtual environment that nobody activated has ``ansible-playbook``, but not on its PATH.
+    """
+    beside = str(Path(sys.executable).parent)
+    return {**os.environ, "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), beside])}
 
 
 def _write_job(directory: Path, batch: Mapping[str, Any]) -> None:

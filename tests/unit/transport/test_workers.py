@@ -86,6 +86,13 @@ def test_a_command_that_is_no_worker(command: list[str], why: str) -> None:
         Worker("west", command).run(batch("0c"))
 
 
+def test_a_worker_without_ansible_says_so() -> None:
+    """Its PATH is its own; what is missing there is named."""
+    worker = Worker("west", ["env", "PATH=/nonexistent", *WORKER])
+    with pytest.raises(WorkerLost, match=r"worker west.*not found.*ansible-playbook"):
+        worker.run(batch("0f"))
+
+
 def test_another_version_on_the_worker_is_refused() -> None:
     """Nodes are not asked: they would answer what another version means."""
     worker = Worker("west", WORKER)
