@@ -66,6 +66,7 @@ def read_with_ansible(path: Path) -> RawInventory:
     loader = DataLoader()
     with contextlib.redirect_stderr(heard), contextlib.redirect_stdout(heard):
         try:
+            loader.set_vault_secrets(_vault_secrets(loader))
             inventory = InventoryManager(loader=loader, sources=[str(path.resolve())])
             variables = VariableManager(loader=loader, inventory=inventory)
             for host in inventory.get_hosts():
@@ -85,6 +86,29 @@ def _prepare_ansible() -> None:
     from ansible.plugins.loader import init_plugin_loader
 
     init_plugin_loader()
+
+
+def _vault_secrets(loader: Any) -> Any:
+    """Passwords of Ansible Vault, from where Ansible's own settings name them; none are asked for.
+
+    They are ``ANSIBLE_VAULT_PASSWORD_FILE``, ``ANSIBLE_VAULT_IDENTITY_LIST`` and their lines in
+    ``ansible.cfg``.
+    """
+    # ``ansible.cli`` has this ready, but importing it wants a terminal of its own kind.
+    from ansible import constants
+    from ansible.parsing.vault import get_file_vault_secret
+
+    one = constants.config.get_config_value("DEFAULT_VAULT_PASSWORD_FILE")
+    named = [("default", one)] if one else []
+    for entry in constants.config.get_config_value("DEFAULT_VAULT_IDENTITY_LIST") or ():
+        vault_id, _, file = str(entry).rpartition("@")
+        named.append((vault_id or "default", file))
+    found = []
+    for vault_id, file in named:
+        secret = get_file_vault_secret(filename=file, vault_id=vault_id, loader=loader)
+        secret.load()
+        found.append((vault_id, secret))
+    return found
 
 
 def _host(host: Any, found: Mapping[str, Any], loader: Any) -> RawHost:

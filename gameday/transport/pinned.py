@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What on this controller would keep gameday from connecting: keys and pinned host keys."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+import paramiko
+
+from gameday.transport.ssh import Address
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+PORT_SSH = 22
+
+
+def not_pinned(addresses: Iterable[Address]) -> list[tuple[str, str, str]]:
+    """(node, what, what to do) for every node whose host key is not in its known_hosts."""
+    read: dict[str, paramiko.HostKeys | None] = {}
+    found = []
+    for one in addresses:
+        if one.known_hosts not in read:
+            read[one.known_hosts] = _read(one.known_hosts)
+        keys = read[one.known_hosts]
+        name = one.host if one.port == PORT_SSH else f"[{one.host}]:{one.port}"
+        if keys is not None and keys.lookup(name) is None:
+            what = f"no host key of {name} is pinned in {one.known_hosts}"
+            todo = "add its line, from the console or another source that you trust"
+            found.append((one.node, what, todo))
+    return found
+
+
+def open_keys(paths: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(key, what, what to do) for every private key that others on this host may read."""
+    found = []
+    for path in sorted(set(paths)):
+        try:
+            mode = Path(path).stat().st_mode
+        except OSError:
+            # That it is missing is said elsewhere.
+            continue
+        if mode & OTHERS:
+            what = f"may be read by others (mode {stat.S_IMODE(mode):04o})"
+            found.append((path, what, f"chmod 600 {path}"))
+    return found
+
+
+def _read(path: str) -> paramiko.HostKeys | None:
+    keys = paramiko.HostKeys()
+    try:
+        keys.load(path)
+    except OSError:
+        # That it is missing is said elsewhere.
+        return None
+    return keys
