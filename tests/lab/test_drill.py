@@ -22,6 +22,10 @@ from gameday.lab import Lab
 from gameday.record.windows import TICK_NS
 from tests.lab.drill import SHIPPED, Drill, Ping, assert_cut_exactly
 
+RECEIPT = ("receipt", "others may have been first")
+RECEIPT_NS_MAX = 100_000_000
+"""A receiver that runs later than this after an alert's arrival is a defect, however busy."""
+
 FOREIGN_RULES = """\
 *filter
 :SOMEBODY-ELSES - [0:0]
@@ -119,9 +123,12 @@ def test_intervals_are_plausible_and_narrow(finished: Drill) -> None:
         one = found[kind]
         assert one["status"] == "measured", one
         width = one["hi"] - one["lo"]
-        # A window opens up to a timer tick late, and an alert's arrival is known to one.
-        allowed = 2 * period_ms * 1_000_000 + 4 * clock_ns + 2 * TICK_NS
-        assert width <= allowed, (kind, width, clock_ns)
+        # A window opens up to a timer tick late. An alert's arrival is known to one too, and to
+        # how late a busy node ran the receiver, which the part "receipt" has beside the tick.
+        receipt = sum(part["size"] for part in one["parts"] if part["name"] in RECEIPT)
+        assert receipt < RECEIPT_NS_MAX, (kind, receipt)
+        allowed = 2 * period_ms * 1_000_000 + 4 * clock_ns + TICK_NS + max(receipt, TICK_NS)
+        assert width <= allowed, (kind, width, clock_ns, receipt)
     # Bounds from outside: an alert at 1 s scrapes, gdnsd's 2 s checks, etcd's 1 s election.
     assert 0 < found["time-to-detect"]["hi"] < 10_000_000_000
     assert 1_000_000_000 < found["time-to-withdraw"]["hi"] < 12_000_000_000
