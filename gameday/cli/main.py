@@ -31,6 +31,8 @@ COMMANDS = {
     "measure": ("gameday.cli.report", "measure", "Judge a recorded run with today's code."),
     "report": ("gameday.cli.report", "report", "Check a run's report and summarise it."),
     "verify": ("gameday.cli.report", "verify", "Check who signed a report and what."),
+    "history": ("gameday.cli.history", "history", "List drills with their numbers."),
+    "compare": ("gameday.cli.history", "compare", "Compare two runs, interval against interval."),
     "keygen": ("gameday.cli.report", "keygen", "Make a signing key, if you have none."),
     "data": ("gameday.cli.data", "data", "Export what a run's workloads were answered."),
     "schema": ("gameday.cli.plan", "schema", "Print the JSON Schema of experiments."),

@@ -109,3 +109,24 @@ def test_keygen(
     assert "SHA256:" in capsys.readouterr().out
     assert call("keygen", "--principal", "me@here") == 2
     assert call("keygen", "--if-missing") == 0
+
+
+def test_history_and_compare(run: Path, key: NewKey, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run beside itself: nothing got worse, and what its widths leave open is said."""
+    name = json.loads((run / "report.json").read_bytes())["experiment"]["name"]
+    assert call("history", name, "--reports", run.parent) == 0
+    assert f"{name}  objectives met  {run.name}\n    ✓ " in capsys.readouterr().out
+    assert call("history", "no-such-drill", "--reports", run.parent) == 0
+    assert "no run of no-such-drill" in capsys.readouterr().err
+    page = run.parent / "compared.html"
+    words = ("compare", run, run, "--allowed-signers", key.allowed_signers, "--html", page)
+    assert call(*words) == 0
+    said = capsys.readouterr().out
+    assert "both verified" in said and "differs:" not in said and "  changed " not in said
+    assert "Interval against interval" in page.read_text(encoding="utf-8")
+    assert call(*words, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {one["found"] for one in found["objectives"]} <= {"not changed", "cannot say"}
+    (run / HTML).write_text("forged")
+    assert call(*words) == 1, "a run that is not what was signed is not compared"
+    assert HTML in capsys.readouterr().err
