@@ -24,6 +24,11 @@ COMMANDS = {
         "Make the round trip between two sites longer, now.",
     ),
     "search": ("gameday.cli.search", "search", "Find the longest round trip that is borne."),
+    "reproduce": (
+        "gameday.cli.reproduce",
+        "reproduce",
+        "Make an experiment of an incident's recorded round trips.",
+    ),
     "ack": ("gameday.cli.ack", "ack", "Tell a run that goes on what you see."),
     "status": ("gameday.cli.run", "status", "List runs, and which of them need a hand."),
     "recover": ("gameday.cli.run", "recover", "Finish what a dead controller left."),

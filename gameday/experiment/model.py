@@ -41,6 +41,27 @@ class Links(Strict):
     dashboard: Url | None = Field(default=None, description="where people watch it")
 
 
+class Incident(Strict):
+    """Which incident is reproduced, and from what; ``gameday reproduce`` writes it."""
+
+    id: Title = Field(description="what the incident is called where incidents are kept")
+    evidence: Title = Field(description="name of the file that the series was read from")
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="digest of that file"
+    )
+    path: Title | None = Field(default=None, description="which path's lines of it were used")
+    window: tuple[Title, Title] = Field(description="its beginning and end, RFC 3339 with zone")
+    base_us: Annotated[int, Field(ge=0)] = Field(
+        description="the usual round trip that was taken off, in microseconds"
+    )
+    step_ms: Annotated[int, Field(ge=1)] = Field(description="of the resampling")
+    error_p95_us: Annotated[int, Field(ge=0)] = Field(
+        description="95 of 100 recorded answers are no further from what the fault holds"
+    )
+    error_max_us: Annotated[int, Field(ge=0)] = Field(description="no recorded answer is further")
+    fixed_by: Title | None = Field(default=None, description="the change that is to have mended it")
+
+
 class Metadata(Strict):
     """What the experiment is, why it is run, and whom to ask."""
 
@@ -49,6 +70,7 @@ class Metadata(Strict):
     why: Text = Field(description="the hypothesis, and what is at stake if it is wrong")
     owner: Title = Field(description="whom to ask: a team's or a person's address")
     links: Links = Field(default_factory=Links, description="decision record, runbook, dashboard")
+    incident: Incident | None = Field(default=None, description="the incident that is reproduced")
 
 
 class SteadyCheck(Strict):
