@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gameday.cli.options import INVENTORY, KEY, LOG, REPORTS, ask_passphrase
+from gameday.cli.options import AT, INVENTORY, KEY, LOG, REPORTS, URL, USERS, ask_passphrase
 
 if TYPE_CHECKING:
     from gameday.plan import Inventory
@@ -27,12 +27,9 @@ JITTER_MS_MAX, LOSS_PERCENT_MAX = 10_000, 100
 @click.option("--jitter", default=0, type=click.IntRange(0, JITTER_MS_MAX), help="In ms.")
 @click.option("--loss", default=0.0, type=click.FloatRange(0, LOSS_PERCENT_MAX), help="In percent.")
 @click.option("--for", "length", required=True, help="How long: 90s, 5m.")
-@click.option("--at", multiple=True, metavar="NODE",
-              help="Who holds the lease, such as a router between; else both ends.")  # fmt: skip
-@click.option("--url", default="", help="What users fetch meanwhile; else nobody plays the user.")
-@click.option(
-    "--users", "role", default="user", show_default=True, help="Role of the users' nodes."
-)
+@AT
+@URL
+@USERS
 @click.option("--save", type=click.Path(path_type=Path), help="Keep the experiment as this file.")
 @click.option("--plan", "only_plan", is_flag=True, help="Measure and show the plan; arm nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before arming.")

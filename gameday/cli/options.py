@@ -11,6 +11,16 @@ INVENTORY = click.option(
     "-i", "--inventory", required=True, type=click.Path(path_type=Path),
     help="Ansible inventory of the estate.",
 )  # fmt: skip
+AT = click.option(
+    "--at", multiple=True, metavar="NODE",
+    help="Who holds the lease, such as a router between; else both ends.",
+)  # fmt: skip
+URL = click.option(
+    "--url", default="", help="What users fetch meanwhile; else nobody plays the user."
+)
+USERS = click.option(
+    "--users", "role", default="user", show_default=True, help="Role of the users' nodes."
+)
 RUN = click.argument("run_name", metavar="[RUN]", required=False)
 REPORTS = click.option(
     "--reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True,

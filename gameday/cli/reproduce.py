@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gameday.cli.options import INVENTORY
+from gameday.cli.options import AT, INVENTORY, URL, USERS
 
 if TYPE_CHECKING:
     from gameday.reproduce.read import Evidence
@@ -36,10 +36,9 @@ IN_US = {"us": 1, "ms": 1000, "s": 1_000_000}
 @click.option("--rtt-column", help="NAME:UNIT; s, ms, us or ns.")
 @click.option("--loss-column", help="NAME:UNIT; percent, ratio or ppm.")
 @click.option("--path-column", help="NAME of the column that names paths.")
-@click.option("--at", multiple=True, metavar="NODE",
-              help="Who holds the lease, such as a router between; else both ends.")  # fmt: skip
-@click.option("--url", default="", help="What users fetch meanwhile; else nobody plays the user.")
-@click.option("--users", "role", default="user", show_default=True, help="Role of users' nodes.")
+@AT
+@URL
+@USERS
 @click.option("--fixed-by", default="", help="The change that is to have mended it.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
               help="The experiment's file; must not be there yet.")  # fmt: skip

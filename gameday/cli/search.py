@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import INVENTORY, KEY, LOG, REPORTS, ask_passphrase
+from gameday.cli.options import AT, INVENTORY, KEY, LOG, REPORTS, URL, USERS, ask_passphrase
 
 if TYPE_CHECKING:
     from gameday.plan import Inventory
@@ -30,10 +30,9 @@ RUNS_MAX = 20
               help="How near the answer's ends shall be, in percent.")  # fmt: skip
 @click.option("--runs", default=8, show_default=True, type=click.IntRange(2, RUNS_MAX),
               help="At most so many runs.")  # fmt: skip
-@click.option("--at", multiple=True, metavar="NODE",
-              help="Who holds the lease, such as a router between; else both ends.")  # fmt: skip
-@click.option("--url", default="", help="What users fetch meanwhile; else nobody is one.")
-@click.option("--users", "role", default="user", show_default=True, help="Role of who fetches it.")
+@AT
+@URL
+@USERS
 @click.option("--yes", is_flag=True, help="Do not ask before the first run.")
 @REPORTS
 @KEY

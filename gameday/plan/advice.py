@@ -8,7 +8,7 @@ multi-site estate should look like, all of it at once.
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -156,10 +156,7 @@ def _raft(inventory: Inventory, group: RaftGroup) -> Iterator[Advice]:
     if count == 1:
         what = "has one member: its loss is the loss of the group"
         yield Advice(WEAK, group.name, what, "have three")
-    by_site: dict[str, list[str]] = defaultdict(list)
-    for name in group.members:
-        by_site[inventory.by_name[name].site].append(name)
-    sizes = Counter({site: len(names) for site, names in by_site.items()})
+    sizes = Counter(inventory.by_name[name].site for name in group.members)
     for site, size in sorted(sizes.items()):
         if len(sizes) > 1 and count - size < group.majority:
             two = ", and the group is stretched over two sites" if len(sizes) == TWO_SITES else ""

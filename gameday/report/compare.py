@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gameday.measures.words import percent_between, seconds_between
-from gameday.report.words import JUDGEMENT_TONE, SIGN, interval_text
+from gameday.report.words import JUDGEMENT_TONE, SIGN, between_text, interval_text
 
 Report = Mapping[str, Any]
 
@@ -119,18 +118,10 @@ def _found(a: Any, b: Any, percent: int) -> tuple[str, tuple[int | None, int | N
     allowed = (a["hi"] if a["hi"] is not None else a["lo"]) * percent // 100
     more, less = ("longer", "shorter") if a["unit"] == "ns" else ("more", "less")
     if least is not None and least > allowed:
-        return CHANGED, by, f"{more} by {_span(least, most, a['unit'])}"
+        return CHANGED, by, f"{more} by {between_text(least, most, a['unit'])}"
     if most is not None and most < -allowed:
-        fell = _span(-most, None if least is None else -least, a["unit"])
+        fell = between_text(-most, None if least is None else -least, a["unit"])
         return CHANGED, by, f"{less} by {fell}"
     if least is not None and most is not None and -allowed <= least and most <= allowed:
         return SAME, by, f"within {percent} %"
     return UNSURE, by, "the intervals leave both open"
-
-
-def _span(lo: int, hi: int | None, unit: str) -> str:
-    if unit == "ns":
-        return seconds_between(lo, hi)
-    if unit == "ppm":
-        return percent_between(lo, hi)
-    return f"{lo} or more" if hi is None else str(lo) if lo == hi else f"{lo} to {hi}"

@@ -46,9 +46,13 @@ EXPECT_TEXT = {"writes-stop": "writes stop", "writes-continue": "writes continue
 
 def interval_text(measurement: Mapping[str, Any]) -> str:
     """A measurement's interval with its unit, rounded outwards; its reason is not in it."""
-    lo, hi, unit = measurement["lo"], measurement["hi"], measurement["unit"]
-    if measurement["status"] == "unknown" or lo is None:
+    if measurement["status"] == "unknown" or measurement["lo"] is None:
         return "unknown"
+    return between_text(measurement["lo"], measurement["hi"], measurement["unit"])
+
+
+def between_text(lo: int, hi: int | None, unit: str) -> str:
+    """From ``lo`` to ``hi``, or to nobody knows where, with its unit, rounded outwards."""
     if unit == "ns":
         return seconds_between(lo, hi)
     if unit == "ppm":

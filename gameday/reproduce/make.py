@@ -16,13 +16,14 @@ import yaml
 
 from gameday.experiment.limits import NAME_MAX
 from gameday.experiment.load import parse_experiment
+from gameday.faults.excursion import Point
 from gameday.plan import excurse
 from gameday.plan.estate import Inventory
 from gameday.plan.make import make_plan
 from gameday.plan.model import Plan
 from gameday.plan.wish import Wish
 from gameday.reproduce.read import Evidence
-from gameday.reproduce.replay import EVERY_MS, Point, Replay
+from gameday.reproduce.replay import EVERY_MS, Replay
 from gameday.reproduce.series import MS_PER_S, PPM, show_ms, show_time
 
 FAULT = "replay"

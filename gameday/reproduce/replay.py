@@ -12,13 +12,14 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from gameday.errors import InvalidInput
 from gameday.experiment.limits import FAULT_S_MAX, FAULT_S_MIN
 from gameday.experiment.problems import fail_with
 from gameday.faults import profiles
+from gameday.faults.excursion import Point
 from gameday.reproduce.series import (
     MS_PER_S,
     PPM,
@@ -44,15 +45,6 @@ LOSS_LOOKS = 20
 
 HOLE_SPACINGS, HOLE_MS_MIN = 3, 1000
 """By default a hole is three usual spacings, and at least a second."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point of the replayed profile: what is added, since the window's start."""
-
-    at_ms: int
-    rtt_us: int
-    loss_ppm: int
 
 
 @dataclass(frozen=True)
@@ -188,10 +180,10 @@ def _points(looks: Sequence[Look], from_ms: int, step_ms: int, base_us: int) -> 
             added = found[-1].rtt_us if found else 0
         # A look at one packet says all or nothing, so a share needs many; a share stays itself.
         own = sum(look.loss_ppm for look in held) // len(held)
-        found.append(Point(at, added, _share(looks, times, at + from_ms) if packets else own))
+        lost = _share(looks, times, at + from_ms) if packets else own
+        found.append(Point(at, rtt_us=added, loss_ppm=lost))
     # The window's start is a point of its own; what the first step had is what is known of it.
-    return tuple(found) if found[0].at_ms == 0 else (
-        Point(0, found[0].rtt_us, found[0].loss_ppm), *found)  # fmt: skip
+    return tuple(found) if found[0].at_ms == 0 else (replace(found[0], at_ms=0), *found)
 
 
 def _share(looks: Sequence[Look], times: Sequence[int], at_ms: int) -> int:
