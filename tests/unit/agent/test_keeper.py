@@ -13,13 +13,26 @@ from gameday.agent.ledger import Ledger
 from gameday.agent.vigil import Watch
 from gameday.errors import NodeError
 from gameday.record.types import Receipt
-from gameday.ticks import NS_PER_MS, NS_PER_S, mono_ns
+from gameday.ticks import NS_PER_MS, NS_PER_S
 
 LEASE = "1a2b3c4d"
 WINDOW_NS = 400 * NS_PER_MS
 
-LATE_NS = 800 * NS_PER_MS
-"""A busy machine is this late at most; who only looked once a second would be later."""
+
+class Clock:
+    """Time that passes only while somebody sleeps: who is late here is late by design."""
+
+    def __init__(self) -> None:
+        self.now = 1000 * NS_PER_S
+
+    def mono_ns(self) -> int:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(1, round(seconds * NS_PER_S))
+
+    def sleep_until(self, deadline_ns: int) -> None:
+        self.now = max(self.now, deadline_ns)
 
 
 class BecameError(Exception):
@@ -29,8 +42,8 @@ class BecameError(Exception):
 class Leases:
     """Stands for ``gameday.agent.leases.Leases``: notes who called what and when."""
 
-    def __init__(self, ledger: Ledger, dues: list[int | None]) -> None:
-        self.ledger, self.dues = ledger, dues
+    def __init__(self, ledger: Ledger, dues: list[int | None], time: Clock) -> None:
+        self.ledger, self.dues, self.time = ledger, dues, time
         self.driven: list[int] = []
         self.disarmed: list[int] = []
         self.tidied: list[str] = []
@@ -41,14 +54,14 @@ class Leases:
         return None, None
 
     def prepare(self, lease: str) -> None:
-        self.prepared.append((lease, mono_ns()))
+        self.prepared.append((lease, self.time.now))
 
     def drive(self, fault: Any, lease: Any, receipt: Receipt, since_ns: int) -> int | None:
         self.driven.append(since_ns)
         return self.dues.pop(0)
 
     def disarm(self, lease: str) -> Any:
-        self.disarmed.append(mono_ns())
+        self.disarmed.append(self.time.now)
         self.ledger.end(lease)
         if self.refusals:
             # As systemd may, after the ledger has the lease as ended.
@@ -68,7 +81,12 @@ def leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Leases:
     def become(*arguments: str) -> None:
         raise BecameError(arguments)
 
-    one = Leases(Ledger(tmp_path), [])
+    time = Clock()
+    one = Leases(Ledger(tmp_path), [], time)
+    for module in (keeper, vigil):
+        monkeypatch.setattr(module, "mono_ns", time.mono_ns)
+        monkeypatch.setattr(module, "time", time)
+    monkeypatch.setattr(keeper, "sleep_until_mono", time.sleep_until)
     monkeypatch.setattr(keeper, "_tools", lambda: (one, one.ledger))
     monkeypatch.setattr(vigil, "go_on_as", become)
     return one
@@ -76,7 +94,7 @@ def leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Leases:
 
 def watch(leases: Leases, kept: str = "process", window_ns: int = WINDOW_NS) -> Watch:
     """A lease in the ledger whose window opens in 100 ms."""
-    fire = mono_ns() + 100 * NS_PER_MS
+    fire = leases.time.now + 100 * NS_PER_MS
     receipt = Receipt({"id": LEASE}, {}, 1, 1, "boot", fire, fire + window_ns)
     leases.ledger.add(receipt)
     return Watch(LEASE, fire, fire + window_ns, kept, True, str(leases.ledger.entries))
@@ -86,9 +104,8 @@ def test_the_keeper_drives_when_asked_and_ends_on_time(leases: Leases) -> None:
     leases.dues = [100 * NS_PER_MS, None]
     one = watch(leases)
     assert keeper.keep(one) == 0
-    assert 0 <= leases.driven[0] < LATE_NS
-    assert 100 * NS_PER_MS <= leases.driven[1] < 100 * NS_PER_MS + LATE_NS
-    assert 0 <= leases.disarmed[0] - one.expire_ns < LATE_NS
+    assert leases.driven == [0, 100 * NS_PER_MS]
+    assert leases.disarmed == [one.expire_ns]
     assert [lease for lease, at in leases.prepared if at < one.fire_ns] == [LEASE]
 
 
@@ -103,7 +120,7 @@ def test_a_keeper_with_nothing_to_do_gives_its_memory_back(leases: Leases) -> No
 def test_what_it_becomes_ends_the_lease(leases: Leases) -> None:
     one = watch(leases)
     assert keeper.hold(one) == 0
-    assert 0 <= leases.disarmed[0] - one.expire_ns < LATE_NS
+    assert leases.disarmed == [one.expire_ns]
     assert [lease for lease, at in leases.prepared if at < one.expire_ns] == [LEASE]
 
 
@@ -115,8 +132,7 @@ def test_the_reaper_ends_what_is_overdue(leases: Leases) -> None:
     one = watch(leases)
     one.driven = False
     assert keeper.reap(one) == 0
-    late = leases.disarmed[0] - one.expire_ns
-    assert keeper.REAP_GRACE_NS <= late < keeper.REAP_GRACE_NS + LATE_NS
+    assert leases.disarmed == [one.expire_ns + keeper.REAP_GRACE_NS]
 
 
 def test_a_lease_that_somebody_ended_is_left_alone(leases: Leases) -> None:
@@ -129,7 +145,7 @@ def test_a_lease_that_somebody_ended_is_left_alone(leases: Leases) -> None:
 def test_the_last_resort_ends_what_nobody_else_ended(leases: Leases) -> None:
     one = watch(leases)
     assert keeper.last(one) == 0
-    assert vigil.LAST_GRACE_NS <= leases.disarmed[0] - one.expire_ns < vigil.LAST_GRACE_NS + LATE_NS
+    assert leases.disarmed == [one.expire_ns + vigil.LAST_GRACE_NS]
 
 
 def test_the_last_resort_only_tidies_up_after_what_has_ended(leases: Leases) -> None:
@@ -138,7 +154,7 @@ def test_the_last_resort_only_tidies_up_after_what_has_ended(leases: Leases) -> 
     leases.ledger.end(LEASE)
     assert keeper.last(one) == 0
     assert (leases.disarmed, leases.tidied) == ([], [LEASE])
-    assert mono_ns() < one.expire_ns
+    assert leases.time.now < one.expire_ns
 
 
 def test_a_lease_is_not_over_before_its_guards_are_gone(
@@ -165,7 +181,7 @@ def test_the_last_resort_prepares_where_nobody_else_lives(
     prepared: list[int] = []
     monkeypatch.setattr(vigil, "lives", lambda *_: lives)
     monkeypatch.setattr(
-        keeper, "_tools", lambda: (prepared.append(mono_ns()), (leases, leases.ledger))[1]
+        keeper, "_tools", lambda: (prepared.append(leases.time.now), (leases, leases.ledger))[1]
     )
     one = watch(leases)
     assert keeper.last(one) == 0
