@@ -66,7 +66,8 @@ class Conductor:
         self.plan, self.directory, self.watcher = plan, directory, watcher
         self.run = directory.name
         self.stop_requested = threading.Event()
-        self.board = Board()
+        steady_ns = plan["experiment"]["steady_state"]["for_s"] * NS_PER_S
+        self.board = Board(steady_ns + limits.STEADY_EXTRA_NS)
         self.recorder = Recorder(directory)
         nodes = sorted({*lease_nodes(plan), *vantages(plan)})
         self.fleet = fleet_of(inventory, nodes)
