@@ -17,7 +17,7 @@ second=(tests/lab/test_anycast.py tests/lab/test_bad_input.py tests/lab/test_bac
     tests/lab/test_power.py tests/lab/test_process.py tests/lab/test_sweep.py
     tests/lab/test_upload.py)
 last=(tests/uml/test_shaping.py tests/lab/test_accuracy.py
-    tests/lab/test_slow_paths.py tests/lab/test_workers.py)
+    tests/lab/test_search.py tests/lab/test_slow_paths.py tests/lab/test_workers.py)
 logs=$(mktemp -d)
 lanes=()
 # Their machines and nodes die with them.

@@ -12,14 +12,13 @@ from gameday.cli.options import AT, INVENTORY, KEY, LOG, REPORTS, URL, USERS, as
 
 if TYPE_CHECKING:
     from gameday.plan import Inventory
-    from gameday.plan.wish import Wish
+    from gameday.plan.wish import Pair, Wish
 
 JITTER_MS_MAX, LOSS_PERCENT_MAX = 10_000, 100
 
 
 @click.command()
-@click.argument("site_a")
-@click.argument("site_b")
+@click.argument("sites", nargs=-1, required=True)
 @INVENTORY
 @click.option("--rtt", help="The round trip wanted: 3x the usual one, or 90ms.")
 @click.option("--profile", help="A round trip that changes: ramp:12..120ms/2m (or sawtooth, pulse, "
@@ -37,11 +36,11 @@ JITTER_MS_MAX, LOSS_PERCENT_MAX = 10_000, 100
 @KEY
 @LOG
 def excurse(  # noqa: PLR0917 - click passes every option by name
-    site_a: str, site_b: str, inventory: Path, rtt: str | None, profile: str | None, jitter: int,
+    sites: tuple[str, ...], inventory: Path, rtt: str | None, profile: str | None, jitter: int,
     loss: float, length: str, at: tuple[str, ...], url: str, role: str, save: Path | None,
     only_plan: bool, yes: bool, reports: Path, key: Path | None, log_level: str,
 ) -> int:  # fmt: skip
-    """Make the round trip between SITE_A and SITE_B longer for a while, and report.
+    """Make the round trip between every two of SITES longer for a while, and report.
 
     The usual round trip is measured first. Plan, leases, abort and report are those of any run;
     groups whose timers do not bear the longest round trip are named in the plan.
@@ -56,7 +55,7 @@ def excurse(  # noqa: PLR0917 - click passes every option by name
     configure(log_level)
     factor, rtt_us = wish.parse_rtt(rtt) if rtt else (None, None)
     wanted = wish.Wish(
-        (site_a, site_b), wish.parse_duration(length), factor, rtt_us,
+        sites, wish.parse_duration(length), factor, rtt_us,
         wish.parse_profile(profile) if profile else None, jitter, loss, at, url, role,
     )  # fmt: skip
     wish.check(wanted)
@@ -64,9 +63,9 @@ def excurse(  # noqa: PLR0917 - click passes every option by name
     found = load_inventory(inventory)
     if not only_plan:
         permit.unplanned(found)
-    with permit.alone(found, f"excursion between {site_a} and {site_b}"):
-        base_us = usual_us(wanted, found)
-        text, plan = lines.planned(wanted, base_us, found)
+    with permit.alone(found, f"excursion between {' and '.join(sites)}"):
+        usual = usual_us(wanted, found)
+        text, plan = lines.planned(wanted, usual, found)
         if save:
             _write(save, text)
         if only_plan:
@@ -78,8 +77,8 @@ def excurse(  # noqa: PLR0917 - click passes every option by name
         return carry_out(text.encode(), found, plan, reports, signing_key)[1]
 
 
-def usual_us(wanted: Wish, inventory: Inventory) -> int:
-    """The usual round trip, told to the user too."""
+def usual_us(wanted: Wish, inventory: Inventory) -> dict[Pair, int]:
+    """The usual round trip of every two sites, told to the user too."""
     from gameday.cli.run import enter_netns, require_files
     from gameday.conduct import baseline
     from gameday.plan import excurse as lines
@@ -89,13 +88,17 @@ def usual_us(wanted: Wish, inventory: Inventory) -> int:
     _, plan = lines.planned(placeholder(wanted), 0, inventory)
     require_files(inventory)
     enter_netns(inventory.controller_netns)
-    found = baseline.measure(plan.to_json(), inventory.to_json(), lines.MESH, wanted.sites)
-    click.echo(
-        f"usual round trip between {wanted.sites[0]} and {wanted.sites[1]}: "
-        f"{found.median_us / 1000:.2f} ms ({found.least_us / 1000:.2f} to "
-        f"{found.most_us / 1000:.2f} ms, {found.lost} of {found.looks} echoes lost)"
-    )
-    return found.median_us
+    usual = {}
+    for pair in wanted.pairs:
+        mesh = lines.mesh_of(wanted, pair)
+        found = baseline.measure(plan.to_json(), inventory.to_json(), mesh, pair)
+        click.echo(
+            f"usual round trip between {pair[0]} and {pair[1]}: "
+            f"{found.median_us / 1000:.2f} ms ({found.least_us / 1000:.2f} to "
+            f"{found.most_us / 1000:.2f} ms, {found.lost} of {found.looks} echoes lost)"
+        )
+        usual[pair] = found.median_us
+    return usual
 
 
 def _write(path: Path, text: str) -> None:

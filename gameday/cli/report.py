@@ -72,15 +72,21 @@ def measure(  # noqa: PLR0917 - an option each
 def verify(run_name: str | None, reports: Path, allowed_signers: Path | None) -> int:
     """Check that RUN (default: the newest) is what somebody trusted signed, byte for byte.
 
+    RUN may be the directory of a search: then every run of it is checked, and that the answer
+    follows from them.
+
     Exit code 0: it is. 1: it is not, and every file that differs is named. 3: it could
     not be checked.
     """
     from gameday.drills.approvals import recorded
     from gameday.report.places import default_allowed_signers
     from gameday.report.verify import verify_run
+    from gameday.report.verify_search import is_search
     from gameday.report.words import VERDICT_TITLE
 
     directory = find_run(reports, run_name)
+    if is_search(directory):
+        return _verify_search(directory, allowed_signers or default_allowed_signers())
     verified = verify_run(directory, allowed_signers or default_allowed_signers())
     allowed = recorded(verified.files, allowed_signers or default_allowed_signers())
     predicate = verified.statement["predicate"]
@@ -92,6 +98,25 @@ def verify(run_name: str | None, reports: Path, allowed_signers: Path | None) ->
     for subject in verified.statement["subject"]:
         click.echo(f"    {subject['digest']['sha256']}  {subject['name']}")
     click.echo(f"  verdict: {VERDICT_TITLE[predicate['verdict']['verdict']].lower()}")
+    return 0
+
+
+def _verify_search(directory: Path, allowed_signers: Path) -> int:
+    """As ``verify``, of a search."""
+    from gameday.report.verify_search import verify_search
+
+    found = verify_search(directory, allowed_signers)
+    for signer in found.signers:
+        click.echo(f"✓ signed by {signer.principals}  {signer.fingerprint}")
+    click.echo(
+        f"  search between {' and '.join(found.data['asked']['sites'])}, all files unchanged:"
+    )
+    for one in found.data["runs"]:
+        click.echo(f"    {one['rtt_us'] / 1000:g} ms: {one['held']}  {one['run']}")
+    click.echo(f"  follows from these runs: {found.data['answer']}")
+    if not found.redrawn:
+        click.echo(f"  the page was drawn by gameday {found.data.get('gameday')}; its numbers are "
+                   "checked, its drawing is only signed")  # fmt: skip
     return 0
 
 

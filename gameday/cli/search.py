@@ -15,17 +15,19 @@ from gameday.cli.options import AT, INVENTORY, KEY, LOG, REPORTS, URL, USERS, as
 if TYPE_CHECKING:
     from gameday.plan import Inventory
     from gameday.plan.wish import Wish
+    from gameday.report.search import Asked
 
 RANGE = re.compile(r"(\d+)\.\.(\d+)ms")
 RUNS_MAX = 20
 
 
 @click.command()
-@click.argument("site_a")
-@click.argument("site_b")
+@click.argument("sites", nargs=-1, required=True)
 @INVENTORY
 @click.option("--between", required=True, help="Round trips to search in: 20..2000ms.")
-@click.option("--hold", default="20s", show_default=True, help="How long each is held.")
+@click.option(
+    "--hold", help="How long each is held; by default ten election timeouts, at least 20s."
+)
 @click.option("--within", "percent", default=10, show_default=True, type=click.IntRange(1, 100),
               help="How near the answer's ends shall be, in percent.")  # fmt: skip
 @click.option("--runs", default=8, show_default=True, type=click.IntRange(2, RUNS_MAX),
@@ -38,11 +40,11 @@ RUNS_MAX = 20
 @KEY
 @LOG
 def search(  # noqa: PLR0917 - click passes every option by name
-    site_a: str, site_b: str, inventory: Path, between: str, hold: str, percent: int, runs: int,
-    at: tuple[str, ...], url: str, role: str, yes: bool, reports: Path, key: Path | None,
+    sites: tuple[str, ...], inventory: Path, between: str, hold: str | None, percent: int,
+    runs: int, at: tuple[str, ...], url: str, role: str, yes: bool, reports: Path, key: Path | None,
     log_level: str,
 ) -> int:  # fmt: skip
-    """Find the longest round trip between SITE_A and SITE_B at which every objective is met.
+    """Find the longest round trip between every two of SITES at which every objective is met.
 
     Each step is a run of its own, with its plan, abort limits and signed report, as of
     ``gameday excurse``. Both ends are tried first, then the middle of what is left.
@@ -51,28 +53,44 @@ def search(  # noqa: PLR0917 - click passes every option by name
     from gameday.cli.excurse import usual_us
     from gameday.cli.logs import configure
     from gameday.plan import load_inventory
-    from gameday.plan.wish import Wish, parse_duration, peak_us
+    from gameday.plan.wish import Wish, check, parse_duration, peak_us
+    from gameday.report.search import Asked
     from gameday.report.sign import load_signing_key
 
     configure(log_level)
     least, most = _range_us(between)
     signing_key = load_signing_key(key, ask_passphrase)
     found = load_inventory(inventory)
-    wish = Wish((site_a, site_b), parse_duration(hold), rtt_us=least, at=at, url=url, role=role)
+    hold_s = _hold_s(sites, found, parse_duration(hold) if hold else None)
+    wish = Wish(sites, hold_s, rtt_us=least, at=at, url=url, role=role)
+    check(wish)
     permit.unplanned(found)
-    with permit.alone(found, f"search between {site_a} and {site_b}"):
-        base_us = usual_us(wish, found)
-        peak_us(wish, base_us)
+    with permit.alone(found, f"search between {' and '.join(sites)}"):
+        usual = usual_us(wish, found)
+        for base_us in usual.values():
+            peak_us(wish, base_us)
         directory = _directory(reports, wish)
-        limits = (least, most, percent, runs)
-        rows = _walk(wish, limits, base_us, found, directory, signing_key, yes)
-        return _tell(directory, wish, base_us, rows, signing_key)
+        asked = Asked(sites, usual, least, most, percent, runs, hold_s)
+        rows = _walk(wish, asked, found, directory, signing_key, yes)
+        return _tell(directory, asked, rows, signing_key)
+
+
+def _hold_s(sites: tuple[str, ...], inventory: Inventory, given_s: int | None) -> int:
+    """How long to hold each round trip; where the user says it, whether elections fit is said."""
+    from gameday.plan.bisection import hold_s, too_short
+    from gameday.plan.excurse import spanning
+
+    timeouts = {group.name: group.election_ms for group in spanning(sites, inventory)}
+    if given_s is None:
+        return hold_s(timeouts)
+    for line in too_short(given_s, timeouts):
+        click.echo(line)
+    return given_s
 
 
 def _walk(  # noqa: PLR0917 - what one search is about
-    wish: Wish, limits: tuple[int, int, int, int], base_us: int, inventory: Inventory,
-    directory: Path, signing_key: Any, yes: bool,
-) -> list[dict[str, Any]]:  # fmt: skip
+    wish: Wish, asked: Asked, inventory: Inventory, directory: Path, signing_key: Any, yes: bool
+) -> list[dict[str, Any]]:
     """Run after run until there is nothing more to find out."""
     from gameday.cli import permit
     from gameday.cli.run import carry_out, confirm
@@ -80,31 +98,28 @@ def _walk(  # noqa: PLR0917 - what one search is about
     from gameday.plan.excurse import planned
     from gameday.report.search import row
 
-    least, most, percent, runs = limits
     rows: list[dict[str, Any]] = []
-    while len(rows) < runs:
+    while len(rows) < asked.runs:
         tried = [Tried(r["rtt_us"], r["held"]) for r in rows]
-        rtt_us = next_us(least, most, percent, tried)
+        rtt_us = next_us(asked.least_us, asked.most_us, asked.percent, tried)
         if rtt_us is None:
             break
-        text, plan = planned(replace(wish, rtt_us=rtt_us), base_us, inventory)
+        text, plan = planned(replace(wish, rtt_us=rtt_us), asked.usual, inventory)
         permit.not_frozen(inventory, plan)
         if not rows and not yes:
             confirm(plan)
-        click.echo(f"run {len(rows) + 1} of at most {runs}: {rtt_us / 1000:g} ms")
+        click.echo(f"run {len(rows) + 1} of at most {asked.runs}: {rtt_us / 1000:g} ms")
         run, _ = carry_out(text.encode(), inventory, plan, directory, signing_key)
         rows.append(row(run, rtt_us))
         click.echo(f"{rtt_us / 1000:g} ms: {rows[-1]['held']}")
     return rows
 
 
-def _tell(
-    directory: Path, wish: Wish, base_us: int, rows: list[dict[str, Any]], signing_key: Any
-) -> int:
+def _tell(directory: Path, asked: Asked, rows: list[dict[str, Any]], signing_key: Any) -> int:
     """Write and sign the page; 0 where both ends of the answer, or its upper end, are known."""
     from gameday.report.search import HTML, finish
 
-    data = finish(directory, wish.sites, base_us, rows, signing_key)
+    data = finish(directory, asked, rows, signing_key)
     click.echo(data["answer"])
     for line in data["contradictions"]:
         click.echo(f"  {line}")

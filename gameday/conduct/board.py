@@ -15,7 +15,7 @@ from typing import Any
 from gameday.record.types import Sample
 
 KEPT = 512
-"""Samples kept per sampler: two minutes at the shortest usual period."""
+"""Samples kept per sampler at least; more where they are younger than the board's ``span_ns``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,40 @@ class Look:
     reason: str
 
 
-class Board:
-    """The latest samples per (probe, vantage, target); used from several threads."""
+@dataclass(slots=True)
+class Since:
+    """A sampler's first, last good and last look: these outlive the looks that are kept."""
 
-    def __init__(self) -> None:
+    first_ns: int
+    good_ns: int | None
+    last_ns: int
+
+    def add(self, look: Look) -> None:
+        """Take in one more look; they need not come in order."""
+        self.first_ns = min(self.first_ns, look.at_ns)
+        self.last_ns = max(self.last_ns, look.at_ns)
+        if look.ok:
+            self.good_ns = max(look.at_ns, self.good_ns or look.at_ns)
+
+    @property
+    def failing_ns(self) -> int:
+        """How long it has been failing."""
+        begin = self.first_ns if self.good_ns is None else self.good_ns
+        return self.last_ns - begin
+
+
+class Board:
+    """The latest samples per (probe, vantage, target); used from several threads.
+
+    Args:
+        span_ns: whoever asks for looks asks no further back than this.
+    """
+
+    def __init__(self, span_ns: int = 0) -> None:
         self._lock = threading.Lock()
+        self._span_ns = span_ns
         self._looks: dict[tuple[str, str, str], deque[Look]] = {}
+        self._since: dict[tuple[str, str, str], Since] = {}
         self._firing: dict[tuple[str, ...], int] = {}
         self._heard: dict[str, tuple[int, int]] = {}
 
@@ -42,9 +70,13 @@ class Board:
         with self._lock:
             for sample in samples:
                 key = (sample.probe, sample.node, sample.target)
-                looks = self._looks.setdefault(key, deque(maxlen=KEPT))
+                looks = self._looks.setdefault(key, deque())
                 at = sample.start_ns - offset_ns
-                looks.append(Look(at, sample.ok, sample.value, sample.reason))
+                look = Look(at, sample.ok, sample.value, sample.reason)
+                looks.append(look)
+                while len(looks) > KEPT and at - looks[0].at_ns > self._span_ns:
+                    looks.popleft()
+                self._since.setdefault(key, Since(at, None, at)).add(look)
                 self._note_alert(sample, at)
 
     def _note_alert(self, sample: Sample, at_ns: int) -> None:
@@ -97,13 +129,6 @@ class Board:
         A probe of which nothing was ever heard counts as not failing: that is the business
         of steady state and of coverage.
         """
-        shortest: int | None = None
-        for looks in self.since(probe, 0).values():
-            if not looks:
-                continue
-            good = [look.at_ns for look in looks if look.ok]
-            begin = max(good) if good else min(look.at_ns for look in looks)
-            last = max(look.at_ns for look in looks)
-            failing = max(0, last - begin)
-            shortest = failing if shortest is None else min(shortest, failing)
-        return shortest or 0
+        with self._lock:
+            failing = [one.failing_ns for (name, *_), one in self._since.items() if name == probe]
+        return min(failing, default=0)

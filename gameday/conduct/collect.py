@@ -21,6 +21,9 @@ from gameday.record.record import SAMPLES_LIVE, drop_unfinished, parse_samples
 from gameday.record.types import Sample
 from gameday.transport.agent import Agent
 
+JOIN_NS = 5 * clock.NS_PER_S
+"""For questions that are under way when nothing more is asked."""
+
 
 class Recorder:
     """Journal and sample file of a run; used from several threads."""
@@ -52,12 +55,17 @@ class Recorder:
 def exchange(agent: Agent, recorder: Recorder, count: int = 1) -> list[clock.Exchange]:
     """Compare clocks so many times and write it down."""
     exchanges = agent.exchanges(count)
+    note(agent.node, exchanges, recorder)
+    return exchanges
+
+
+def note(node: str, exchanges: Sequence[clock.Exchange], recorder: Recorder) -> None:
+    """Write exchanges down."""
     for found in exchanges:
         recorder.event(
-            kinds.CLOCK, node=agent.node, sent_ns=found.sent_ns, received_ns=found.received_ns,
+            kinds.CLOCK, node=node, sent_ns=found.sent_ns, received_ns=found.received_ns,
             node_mono_ns=found.node_mono_ns, node_wall_ns=found.node_wall_ns,
         )  # fmt: skip
-    return exchanges
 
 
 class Collector:
@@ -83,13 +91,13 @@ class Collector:
         self._skew_ns = skew_ns
         self._thread.start()
 
-    def finish(self, timeout_s: float) -> None:
-        """Fetch what is left once the node's probe loop has ended, then stop."""
-        deadline = clock.mono_ns() + int(timeout_s * clock.NS_PER_S)
-        while not self.complete and clock.mono_ns() < deadline:
-            self._stop.wait(POLL_S)
+    def stop(self) -> None:
+        """Ask no more; what is under way comes to its end."""
         self._stop.set()
-        self._thread.join(timeout=5)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for what is under way."""
+        self._thread.join(timeout=max(0.0, timeout_s))
 
     def _loop(self) -> None:
         while not self._stop.is_set():
@@ -106,14 +114,18 @@ class Collector:
             self._stop.wait(pause)
 
     def _once(self) -> None:
-        if clock.mono_ns() >= self._next_clock:
-            (found,) = exchange(self.agent, self._recorder)
-            self._skew_ns = found.node_mono_ns - found.middle_ns
-            self._next_clock = clock.mono_ns() + CLOCK_EVERY_NS
-        if not self._fetch:
-            return
         asked = clock.mono_ns()
-        answer = self.agent.call("samples", run=self._run, offset=self._offset)
+        compare = asked >= self._next_clock
+        if not self._fetch and not compare:
+            return
+        run = self._run if self._fetch else None
+        found, answer = self.agent.poll(run, self._offset, compare)
+        note(self.agent.node, found, self._recorder)
+        if found:
+            self._skew_ns = found[-1].node_mono_ns - found[-1].middle_ns
+            self._next_clock = clock.mono_ns() + CLOCK_EVERY_NS
+        if answer is None:
+            return
         lines = answer["lines"].encode()
         if lines:
             found_samples = parse_samples(lines, f"samples of {self.agent.node}")
@@ -121,7 +133,9 @@ class Collector:
             self._board.add(found_samples, self._skew_ns)
             self.counted.add(found_samples)
             self._offset = answer["next"]
-        patience = int(HEARD_POLLS * self.agent.poll_s * clock.NS_PER_S)
+        # Behind a worker with many nodes an answer takes many batches, and so does the next.
+        took = clock.mono_ns() - asked
+        patience = int(HEARD_POLLS * self.agent.poll_s * clock.NS_PER_S) + 2 * took
         self._board.heard(self.agent.node, asked, patience)
         self.complete = not answer["running"] and not lines
 
@@ -134,6 +148,23 @@ class Collector:
         if self._lost:
             self._recorder.event(kinds.NODE_BACK, node=self.agent.node)
         self._lost = False
+
+
+def finish(collectors: Sequence[Collector], timeout_s: float) -> None:
+    """Fetch what is left once the nodes' probe loops have ended, then stop; all at once.
+
+    Args:
+        timeout_s: for all of them together, and not each.
+    """
+    pause = threading.Event()
+    deadline = clock.mono_ns() + int(timeout_s * clock.NS_PER_S)
+    while clock.mono_ns() < deadline and not all(one.complete for one in collectors):
+        pause.wait(POLL_S)
+    for one in collectors:
+        one.stop()
+    last = clock.mono_ns() + JOIN_NS
+    for one in collectors:
+        one.join((last - clock.mono_ns()) / clock.NS_PER_S)
 
 
 class Counted:

@@ -19,7 +19,7 @@ from gameday.clock import NS_PER_S
 from gameday.conduct import limits, steady
 from gameday.conduct.acks import Acks
 from gameday.conduct.board import Board
-from gameday.conduct.collect import Collector, Recorder
+from gameday.conduct.collect import Collector, Recorder, finish
 from gameday.conduct.fleet import fleet_of
 from gameday.conduct.leases import Leases, NodeState, by_node, leases_of
 from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, vantages
@@ -66,7 +66,8 @@ class Conductor:
         self.plan, self.directory, self.watcher = plan, directory, watcher
         self.run = directory.name
         self.stop_requested = threading.Event()
-        self.board = Board()
+        steady_ns = plan["experiment"]["steady_state"]["for_s"] * NS_PER_S
+        self.board = Board(steady_ns + limits.STEADY_EXTRA_NS + limits.RELAYED_NS_MAX)
         self.recorder = Recorder(directory)
         nodes = sorted({*lease_nodes(plan), *vantages(plan)})
         self.fleet = fleet_of(inventory, nodes)
@@ -76,6 +77,7 @@ class Conductor:
         self._collectors: list[Collector] = []
         self._t0_ns: int | None = None
         self._slowest_ns = 0
+        self._relayed_ns = 0
 
     def conduct(
         self, argv: list[str], operator: str, approvals: Sequence[Mapping[str, Any]] = ()
@@ -140,6 +142,9 @@ class Conductor:
         self._step("preflight", f"reach {count} nodes, compare clocks, look for what is missing")
         ready = preflight(self.plan, self.fleet, self.recorder)
         self._slowest_ns = ready.slowest_ns
+        if self.fleet.relayed:
+            rounds = limits.RELAYED_ROUNDS * ready.slowest_ns
+            self._relayed_ns = min(rounds, limits.RELAYED_NS_MAX)
         self._check_stop()
         self._step("probes", "start probes on their vantages")
         self._start_probes(ready.skews)
@@ -175,13 +180,15 @@ class Conductor:
         timeline: Mapping[str, int] = self.plan["timeline"]
         planned_s = timeline["steady_s"] + timeline["faults_end_s"] + timeline["recover_s"]
         return (
-            planned_s * NS_PER_S + limits.STEADY_EXTRA_NS + limits.ARM_LEAD_NS_MAX + limits.SLACK_NS
-        )
+            planned_s * NS_PER_S + limits.STEADY_EXTRA_NS + limits.ARM_LEAD_NS_MAX
+            + limits.SLACK_NS + 3 * self._relayed_ns
+        )  # fmt: skip
 
     def _await_steady(self) -> None:
         window = self.plan["experiment"]["steady_state"]["for_s"] * NS_PER_S
         begin = clock.mono_ns()
-        earliest, latest = begin + window, begin + window + limits.STEADY_EXTRA_NS
+        earliest = begin + window
+        latest = earliest + limits.STEADY_EXTRA_NS + self._relayed_ns
         while True:
             self._check_stop()
             now = clock.mono_ns()
@@ -207,9 +214,9 @@ class Conductor:
     def _arm(self) -> None:
         most = max(leases_per_node(self.plan).values(), default=1)
         lead = limits.ARM_LEAD_NS + max(0, most * self._slowest_ns - limits.ARM_USUAL_NS)
-        lead += limits.RELAYED_BATCHES * self._slowest_ns if self.fleet.relayed else 0
         lead += limits.BMC_LEAD_NS if CONTROLLER in leases_per_node(self.plan) else 0
-        t0_wall = -(-(clock.wall_ns() + min(lead, limits.ARM_LEAD_NS_MAX)) // NS_PER_S) * NS_PER_S
+        lead = min(lead, limits.ARM_LEAD_NS_MAX) + self._relayed_ns
+        t0_wall = -(-(clock.wall_ns() + lead) // NS_PER_S) * NS_PER_S
         self._t0_ns = clock.mono_ns() + t0_wall - clock.wall_ns()
         leases = leases_of(self.plan, self.run, t0_wall)
         self._armed = leases
@@ -232,9 +239,10 @@ class Conductor:
             if "foreign" in found:
                 self.watcher.note(f"{node}: part of its lease is missing")
         self._step("faults", "faults are in effect; probes watch")
-        if end - clock.mono_ns() > 2 * limits.LATE_LOOK_NS:
+        late_ns = limits.LATE_LOOK_NS + self._relayed_ns // limits.RELAYED_ROUNDS
+        if end - clock.mono_ns() > 2 * late_ns:
             # Counters of what the faults hit are read once more while they are there.
-            self._wait_until(end - limits.LATE_LOOK_NS, "the window ends by itself", watch=True)
+            self._wait_until(end - late_ns, "the window ends by itself", watch=True)
             self.leases.observe(self._now_active(), "active")
         self._wait_until(end, "the window ends by itself", watch=True)
         clock.sleep_until_mono(end + limits.SETTLE_NS)
@@ -280,8 +288,8 @@ class Conductor:
         self._step("collect", "fetch the last samples")
         wanted = vantages(self.plan)
         self.fleet.each(wanted, lambda node, agent: agent.call("probes_stop", run=self.run))
+        finish(self._collectors, limits.COLLECT_S + self._relayed_ns / NS_PER_S)
         for collector in self._collectors:
-            collector.finish(timeout_s=15)
             if collector.agent.node in wanted:
                 self.recorder.event(
                     kinds.COLLECTED, node=collector.agent.node, samples=collector.counted.total,

@@ -11,8 +11,13 @@ PARALLEL_NODES = 64
 RELAYED_NODES = 1024
 """The same where remote workers talk to the nodes, and threads only wait for their batches."""
 
-RELAYED_BATCHES = 3
-"""Arming and proving the exemption takes so many of a worker's batches; the lead grows by them."""
+RELAYED_ROUNDS = 6
+"""Behind workers a question to all nodes takes a round of batches, as long as preflight's slowest
+took. Arming and proving the exemption are three rounds, and samples are fetched between: the lead,
+the time to be steady and the time for the last samples grow by so many."""
+
+RELAYED_NS_MAX = 300 * NS_PER_S
+"""Nodes refuse leases more than ten minutes ahead, and nobody waits half of that gladly."""
 
 TARGET_OFFSET_NS_MAX = 500 * NS_PER_MS
 """A fault's window is kept by its node's own wall clock, so a node that is further off would
@@ -37,7 +42,8 @@ STEADY_EXTRA_NS = 30 * NS_PER_S
 """The estate is given this long beyond its own window to be steady; then the run is given up."""
 
 HEARD_POLLS = 6
-"""A vantage that missed so many turns is silent: 1.5 s, or 12 s behind a worker."""
+"""A vantage that missed so many turns is silent: 1.5 s, or 12 s behind a worker, and twice as long
+as its last answer took beside that."""
 
 STEADY_DELIVERED_PERCENT = 80
 """A check with fewer samples than this share of its schedule has not been observed."""
@@ -61,6 +67,9 @@ ARM_CLOSED_NS = 1 * NS_PER_S
 
 LATE_LOOK_NS = 1500 * NS_PER_MS
 """Before the last window's end, for the last look at what the faults hit: time for an answer."""
+
+COLLECT_S = 15
+"""For the last samples of all vantages, once their probes have ended."""
 
 SETTLE_NS = 300 * NS_PER_MS
 """After a window's end, before nodes are asked whether it ended: their clocks may be behind."""

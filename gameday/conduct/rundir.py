@@ -61,7 +61,8 @@ def find(reports: Path, name: str | None) -> Path:
 
 
 def all_runs(reports: Path) -> list[Path]:
-    """Directories of runs, oldest first."""
+    """Directories of runs, oldest first; those of searches too, which lie one level deeper."""
     if not reports.is_dir():
         return []
-    return sorted(path for path in reports.iterdir() if (path / PLAN).is_file())
+    found = [plan.parent for depth in ("*", "*/*") for plan in reports.glob(f"{depth}/{PLAN}")]
+    return sorted(found, key=lambda path: path.name)

@@ -18,7 +18,7 @@ from gameday.clock import Interval
 from gameday.errors import EvidenceError
 from gameday.measures.common import period_ns, within
 from gameday.measures.effect_nodes import check_nodes
-from gameday.measures.effect_shift import SLOWER_US_MAX, check_shift, slowed_us
+from gameday.measures.effect_shift import check_shift, slowed_us, slower_allowed_us
 from gameday.measures.transitions import SILENT, settled
 from gameday.measures.words import count, milliseconds
 from gameday.record.looks import Looks
@@ -100,7 +100,8 @@ def _check(record: Record, fault: str, planned: Mapping[str, Any]) -> Effect:
         pairs.append(_shifted_pair(node, target, looks, window, planned))
     for node, target in planned["control"]:
         looks = streams.get((node, target), ())
-        pairs.append(_control_pair(node, target, looks, window, bool(planned.get("shifted"))))
+        profile = planned["profile"] if planned.get("shifted") else None
+        pairs.append(_control_pair(node, target, looks, window, profile))
     wrong = [p for p in pairs if p.held is False]
     blind = [p for p in pairs if p.held is None]
     held = False if wrong else None if blind or not pairs else True
@@ -146,18 +147,23 @@ def _cut_pair(node: str, target: str, samples: Sequence[Seen], window: Window, p
 
 
 def _control_pair(
-    node: str, target: str, samples: Sequence[Seen], window: Window, timed: bool
-) -> Pair:
+    node: str, target: str, samples: Sequence[Seen], window: Window,
+    profile: Mapping[str, Any] | None,
+) -> Pair:  # fmt: skip
+    """Of a fault that changes round trips (``profile``), whether these stayed as they were too."""
     asked = within(samples, window)
     answered = int(asked.ok.sum())
     lost = len(asked) - answered
-    slower = slowed_us(samples, window) if timed else 0
+    slower = slowed_us(samples, window) if profile is not None else 0
+    allowed = 0 if profile is None else slower_allowed_us(samples, window, profile)
     if len(asked) < INSIDE_MIN:
         held, text = None, f"only {count(len(asked), 'look')} inside the window"
     elif lost > CONTROL_LOST_MAX:
         held, text = False, f"lost {lost} of {len(asked)} echoes and was not meant to be hit"
-    elif slower > SLOWER_US_MAX:
-        held, text = False, f"became {slower / 1000:.1f} ms slower and was not meant to be hit"
+    elif slower > allowed:
+        held = False
+        text = f"became {slower / 1000:.1f} ms slower ({allowed / 1000:.1f} ms are allowed) and "
+        text += "was not meant to be hit"
     else:
         held, text = True, f"answered {answered} of {len(asked)} echoes"
     sentence = f"{node} → {target}: {text}"

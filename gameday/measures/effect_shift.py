@@ -26,8 +26,11 @@ TOLERANCE_US = 3_000
 
 TOLERANCE_PERCENT = 10
 
-SLOWER_US_MAX = 3_000
-"""A control pair whose median look is slower than this was hit too."""
+SLOWER_US_MAX, SLOWER_PERCENT_MAX = 3_000, 10
+"""A control pair whose median look is slower than the larger of both was hit too: 3 ms, or this
+share of what the fault would have added to it. A leak adds all of that, or half of it where only
+one way leaks, so what is allowed is still a fifth of the smallest leak; nodes that share a busy
+machine with the fault's load have been 3 to 8 ms slower without any."""
 
 SLACK_US = 100_000
 """A profile changes in steps, and clocks of nodes are known within a bound: a look is compared
@@ -102,6 +105,16 @@ def slowed_us(looks: Sequence[Seen], window: Window) -> int:
     before = _median(_rtts_before(looks, window))
     now = _median(_rtts_us(within(looks, window)))
     return 0 if before is None or now is None else now - before
+
+
+def slower_allowed_us(looks: Sequence[Seen], window: Window, profile: Mapping[str, Any]) -> int:
+    """How much slower a pair may become that was not meant to be hit, in us.
+
+    A share of what was asked at the pair's own looks in the median, not of the peak: most of a
+    spike's window is as usual, and the median look of a leak would be no slower than that.
+    """
+    asked = _median([_asked_us(look, window, profile) for look in within(looks, window)]) or 0
+    return max(SLOWER_US_MAX, asked * SLOWER_PERCENT_MAX // 100)
 
 
 def _loss_text(

@@ -9,13 +9,16 @@ that is said.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Held = Literal["kept", "broke", "unknown"]
 """kept: every objective was met. broke: one was missed, or an abort condition ended the run.
 unknown: the run does not tell, so the round trip counts as neither."""
+
+UNMEASURED = "rtt-achieved"
+"""The measure of whether a run was what was asked for: missing that tells of the path alone."""
 
 STEP_US = 1000
 """Finer steps than a millisecond cannot be told from a path's own spread."""
@@ -27,6 +30,28 @@ class Tried:
 
     rtt_us: int
     held: Held
+
+
+HOLD_S_MIN, HOLD_TIMEOUTS, HOLD_TIMEOUTS_MIN = 20, 10, 4
+"""A round trip is held for ten election timeouts. An election that fails is tried again after one
+to two of them; in fewer than four it may not have been won by the end, and nothing is known."""
+
+
+def hold_s(election_ms: Mapping[str, int]) -> int:
+    """How long each round trip is held, in s, by election timeouts of the groups that span it."""
+    longest = max(election_ms.values(), default=0)
+    return max(HOLD_S_MIN, -(-HOLD_TIMEOUTS * longest // 1000))
+
+
+def too_short(given_s: int, election_ms: Mapping[str, int]) -> list[str]:
+    """Groups whose elections may not be seen within so many seconds, each in a sentence."""
+    return [
+        f"{name}: its election timeout is {ms} ms, so elections may not be over within "
+        f"{given_s} s, and such a run tells nothing; "
+        f"--hold {-(-HOLD_TIMEOUTS * ms // 1000)}s would be enough"
+        for name, ms in sorted(election_ms.items())
+        if given_s * 1000 < HOLD_TIMEOUTS_MIN * ms
+    ]
 
 
 def bounds(tried: Sequence[Tried]) -> tuple[int | None, int | None]:

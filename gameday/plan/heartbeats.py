@@ -7,7 +7,7 @@ longest round trip between members, and the election timeout at least ten of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gameday.faults import profiles
 from gameday.plan.estate import RaftGroup
@@ -20,12 +20,14 @@ HEARTBEAT_PERCENT = 150
 US_PER_MS = 1000
 
 
-def warnings(group: RaftGroup, faults: Sequence[Aimed], base_us: int | None) -> list[str]:
+def warnings(
+    group: RaftGroup, faults: Sequence[Aimed], base_us: int | Mapping[str, int] | None
+) -> list[str]:
     """What each fault that slows a path between members means for their elections.
 
     Args:
-        base_us: the usual round trip of that path; None where nobody measured it, and then only
-            what is added counts.
+        base_us: the usual round trip of that path, one for all or by fault; None where nobody
+            measured it, and then only what is added counts.
     """
     members = set(group.members)
     found = []
@@ -33,7 +35,9 @@ def warnings(group: RaftGroup, faults: Sequence[Aimed], base_us: int | None) -> 
         slowed = any({a, b} <= members for a, b in fault.reach.shifted)
         added = profiles.peak(fault.reach.profile).rtt_us if slowed else 0
         if added:
-            found += _said(group, fault.planned.name, (base_us or 0) + added, base_us is None)
+            name = fault.planned.name
+            base = base_us.get(name) if isinstance(base_us, Mapping) else base_us
+            found += _said(group, name, (base or 0) + added, base is None)
     return found
 
 

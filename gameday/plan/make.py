@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gameday.errors import Refused
 from gameday.experiment.load import Loaded
@@ -31,7 +31,7 @@ def make_plan(
     inventory: Inventory,
     tables: Tables | None = None,
     new_id: Callable[[], str] | None = None,
-    base_us: int | None = None,
+    base_us: int | Mapping[str, int] | None = None,
 ) -> Plan:
     """Decide who is aimed at, with what, what is watched, and what will happen.
 
@@ -39,7 +39,8 @@ def make_plan(
         loaded: the experiment with its positions. inventory: the estate.
         tables: catalogues; gameday's own by default.
         new_id: makes lease ids; random by default.
-        base_us: the usual round trip of the paths that are slowed, where it was measured.
+        base_us: the usual round trip of the paths that are slowed, where it was measured; one for
+            all, or by fault.
 
     Raises:
         InvalidInput: where the experiment names what the inventory does not have.
@@ -132,7 +133,7 @@ def _refuse_if_any(refusals: Problems) -> None:
 
 def _limits(
     loaded: Loaded, inventory: Inventory, aimed: Sequence[Aimed], outlooks: Sequence[Outlook],
-    base_us: int | None,
+    base_us: int | Mapping[str, int] | None,
 ) -> list[str]:  # fmt: skip
     """What the plan cannot know or promise; said before the run, not found out after it."""
     found = [text for one in outlooks for text in one.limits]

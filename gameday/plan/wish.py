@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from gameday.errors import InvalidInput
 from gameday.experiment.limits import FAULT_S_MAX, FAULT_S_MIN
 from gameday.faults.netem import DELAY_MS_MAX
 
 US_PER_MS = 1000
+TWO, SITES_MAX = 2, 4
+"""Six paths between them: more faults at once than that are no excursion any more."""
+
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 DURATION = re.compile(r"(\d+)(s|m|h)")
 TIMES = re.compile(r"(\d+(?:\.\d+)?)x")
@@ -19,19 +24,24 @@ RAMP = re.compile(
     r"(ramp|sawtooth|pulse|spike):(\d+(?:\.\d+)?)\.\.(\d+(?:\.\d+)?)ms/(\d+(?:s|m|h))"
 )
 
+Pair = tuple[str, str]
+Usual = int | Mapping[Pair, int]
+"""Usual round trips in us: one for all pairs of sites, or each pair's."""
+
 
 @dataclass(frozen=True)
 class Wish:
     """What was asked for on the command line.
 
     Attributes:
-        sites: the two. factor: times the usual round trip, or None. rtt_us: the round trip wanted,
-        or None. profile: shape, least and most round trip (us) and period or length (s), or None.
+        sites: two or more; every two of them are slowed.
+        factor: times the usual round trip, or None. rtt_us: the round trip wanted, or None.
+        profile: shape, least and most round trip (us) and period or length (s), or None.
         jitter_ms, loss_percent: beside it. for_s: how long. at: nodes that hold the leases.
         url, role: what users fetch, and the role of who does; empty where nobody does.
     """
 
-    sites: tuple[str, str]
+    sites: tuple[str, ...]
     for_s: int
     factor: float | None = None
     rtt_us: int | None = None
@@ -41,6 +51,11 @@ class Wish:
     at: tuple[str, ...] = ()
     url: str = ""
     role: str = "user"
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Every two of the sites."""
+        return tuple(combinations(self.sites, 2))
 
 
 def parse_duration(text: str) -> int:
@@ -94,6 +109,8 @@ def check(wish: Wish) -> None:
     Raises:
         InvalidInput: where nothing, or two things at once, are asked for.
     """
+    if not TWO <= len(wish.sites) <= SITES_MAX:
+        raise InvalidInput(f"{len(wish.sites)} sites are given", f"name 2 to {SITES_MAX} of them")
     if wish.profile is not None and (wish.factor is not None or wish.rtt_us is not None):
         raise InvalidInput("--rtt and --profile contradict each other", "give one of them")
     if wish.profile is not None and wish.jitter_ms:
@@ -101,6 +118,11 @@ def check(wish: Wish) -> None:
     asked = wish.profile or wish.factor or wish.rtt_us or wish.jitter_ms or wish.loss_percent
     if not asked:
         raise InvalidInput("nothing is asked for", "give --rtt, --profile, --jitter or --loss")
+
+
+def usual_us(usual: Usual, pair: Pair) -> int:
+    """The usual round trip of one pair of sites, in us."""
+    return usual if isinstance(usual, int) else usual[pair]
 
 
 def placeholder(wish: Wish) -> Wish:

@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gameday import clock
+from gameday import __version__, clock
 from gameday.errors import EvidenceError
 from gameday.measures.common import within
-from gameday.plan.bisection import Held, Tried, bounds, contradictions
+from gameday.plan.bisection import UNMEASURED, Held, Tried, bounds, contradictions
 from gameday.record import kinds
 from gameday.record.record import REPORT, Record, load
 from gameday.report.build import canonical
 from gameday.report.curve import draw
 from gameday.report.files import MEASUREMENTS_ENVELOPE, read_whole, write_whole
 from gameday.report.html import environment
-from gameday.report.sign import SigningKey, statement
+from gameday.report.sign import Identity, SigningKey, statement
 
 SCHEMA = "gameday/search/v1"
 SEARCH_TYPE = "https://gameday.dev/attestation/search/v1"
@@ -27,15 +28,49 @@ JSON, HTML, ENVELOPE = "search.json", "search.html", "search.dsse.json"
 NS_PER_US = 1000
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a search was asked for, as it is written down.
+
+    Attributes:
+        sites: two or more. usual: each pair of them with its usual round trip, in us.
+        least_us, most_us: the range. percent: how near the answer's ends shall be.
+        runs: at most so many. hold_s: how long each round trip is held.
+    """
+
+    sites: tuple[str, ...]
+    usual: Mapping[tuple[str, str], int]
+    least_us: int
+    most_us: int
+    percent: int
+    runs: int
+    hold_s: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For search.json."""
+        usual = [{"between": list(pair), "us": us} for pair, us in self.usual.items()]
+        return {**vars(self), "sites": list(self.sites), "usual": usual}
+
+
 def held(report: Mapping[str, Any], record: Record) -> Held:
-    """What a run says of its round trip: an abort by a condition broke it, another says nothing."""
+    """What a run says of its round trip.
+
+    An abort by a condition broke it; one by the operator, an invalid run and one that left
+    something behind say nothing. A missed objective broke it, unless all that was missed is that
+    the path was what was asked for.
+    """
+    verdict = report["verdict"]["verdict"]
+    if verdict == "not-clean":
+        return "unknown"
     aborted = [event.data["by"] for event in record.of_kind(kinds.ABORT)]
     if aborted:
         return "broke" if aborted[0] == "condition" else "unknown"
-    verdict = report["verdict"]["verdict"]
     if verdict == "met":
         return "kept"
-    return "broke" if verdict == "missed" else "unknown"
+    missed = {
+        one["measurement"]["kind"] for one in report["objectives"] if one["judgement"] == "missed"
+    }
+    return "broke" if verdict == "not-met" and missed - {UNMEASURED} else "unknown"
 
 
 def row(directory: Path, rtt_us: int) -> dict[str, Any]:
@@ -62,37 +97,41 @@ def row(directory: Path, rtt_us: int) -> dict[str, Any]:
 
 
 def finish(
-    directory: Path,
-    sites: Sequence[str],
-    base_us: int,
-    rows: Sequence[Mapping[str, Any]],
-    key: SigningKey,
+    directory: Path, asked: Asked, rows: Sequence[Mapping[str, Any]], key: SigningKey
 ) -> dict[str, Any]:
     """Write search.json and search.html, and sign both together with every run's own envelope.
 
     Raises:
         EvidenceError: where a run's envelope is missing.
-    """  # fmt: skip
-    tried = [Tried(r["rtt_us"], r["held"]) for r in rows]
-    kept, broke = bounds(tried)
+    """
     data = {
-        "schema": SCHEMA, "sites": list(sites), "base_us": base_us, "kept_us": kept,
-        "broke_us": broke, "answer": answer(kept, broke, tried),
-        "contradictions": contradictions(tried), "runs": list(rows),
-        "signed_wall_ns": clock.wall_ns(),
+        "schema": SCHEMA, "gameday": __version__, "asked": asked.to_json(), **conclusion(rows),
+        "runs": list(rows), "signed_wall_ns": clock.wall_ns(),
     }  # fmt: skip
-    ordered = sorted(rows, key=lambda r: int(r["rtt_us"]))
-    page = environment().get_template("search.html.j2").render(
-        search=data, rows=ordered, curve=draw(ordered, kept, broke), signer=key.identity,
-    )  # fmt: skip
     write_whole(directory / JSON, canonical(data))
-    write_whole(directory / HTML, page.encode())
+    write_whole(directory / HTML, page(data, key.identity))
     files = {name: read_whole(directory / name) for name in (JSON, HTML)}
     for one in rows:
         place = f"{one['run']}/{MEASUREMENTS_ENVELOPE}"
         files[place] = read_whole(directory / place)
     write_whole(directory / ENVELOPE, key.sign(statement(SEARCH_TYPE, data, files)))
     return data
+
+
+def conclusion(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What follows from the runs: kept_us, broke_us, answer and contradictions. Pure."""
+    tried = [Tried(r["rtt_us"], r["held"]) for r in rows]
+    kept, broke = bounds(tried)
+    return {"kept_us": kept, "broke_us": broke, "answer": answer(kept, broke, tried),
+            "contradictions": contradictions(tried)}  # fmt: skip
+
+
+def page(data: Mapping[str, Any], signer: Identity) -> bytes:
+    """search.html, which follows from search.json and who signs it. Pure."""
+    ordered = sorted(data["runs"], key=lambda r: int(r["rtt_us"]))
+    curve = draw(ordered, data["kept_us"], data["broke_us"])
+    template = environment().get_template("search.html.j2")
+    return template.render(search=data, rows=ordered, curve=curve, signer=signer).encode()
 
 
 def answer(kept: int | None, broke: int | None, tried: Sequence[Tried]) -> str:

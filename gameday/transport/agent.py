@@ -103,6 +103,21 @@ class Agent:
         """Compare clocks several times."""
         return [self.exchange() for _ in range(count)]
 
+    def poll(
+        self, run: str | None, offset: int, compare: bool
+    ) -> tuple[list[Exchange], dict[str, Any] | None]:
+        """What is asked again and again during a run.
+
+        Args:
+            run: whose samples to fetch from ``offset``; None for none. compare: clocks too.
+
+        Returns:
+            The exchanges, and the answer to ``samples`` where it was asked for.
+        """
+        exchanges = self.exchanges(1) if compare else []
+        found = None if run is None else self.call("samples", run=run, offset=offset)
+        return exchanges, found
+
     def close(self) -> None:
         """End the agent's ``serve`` and the connection; leases and probes go on."""
         with self._lock:

@@ -2,15 +2,17 @@
 """Agents that are asked through remote workers, with the manners of ``Agent``.
 
 Calls that come while a worker is busy wait and go together in its next batch, so that five hundred
-nodes cost a few plays and not five hundred. A call whose worker was lost may or may not have been
-carried out. Those that may be repeated go to the node's next worker; arming is not, and fails.
+nodes cost a few plays and not five hundred. A batch is bounded: in nodes, so that it ends long
+before a worker counts as lost, and in bytes. What a run waits for goes before what is only fetched.
+A call whose worker was lost may or may not have been carried out. Those that may be repeated go to
+the node's next worker; arming is not, and fails.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
 from typing import Any
@@ -31,8 +33,15 @@ log = structlog.get_logger()
 GATHER_S = 0.1
 """Calls of many threads come together within this, and are one play instead of many."""
 
+NODES_MAX = 64
+"""In one batch, as many as the relay asks at once: more would wait there, and where each needs
+seconds (the agent's first push) the batch would outlast ``JOB_TIMEOUT_S``. The others go next."""
+
 CALLS_MAX = 1000
-"""In one batch; more wait for the next."""
+"""In one batch."""
+
+LATER_CALLS = frozenset({"samples", "exchanges"})
+"""What is fetched all the time waits for whatever else is asked: arming, observing, disarming."""
 
 BACK_NS = 20 * clock.NS_PER_S
 """A lost worker is not asked again for so long where a node has another."""
@@ -48,6 +57,29 @@ class Call:
         self.address, self.name, self.arguments = address, name, arguments
         self.answer: Future[tuple[Batch, dict[str, Any]]] = Future()
 
+    @property
+    def patient(self) -> bool:
+        """Whether it may wait for others: not where the run itself waits for it."""
+        return self.name in LATER_CALLS and self.arguments.get("count", 1) == 1
+
+
+def choose(waiting: Iterable[Call]) -> list[Call]:
+    """Which of the calls that wait go into one batch, in the order in which they came. Pure.
+
+    Those that the run waits for come first; what is fetched fills up what room is left. A node
+    whose calls are in already takes no more room of nodes.
+    """
+    ordered = sorted(waiting, key=lambda call: call.patient)
+    nodes: set[str] = set()
+    chosen: list[Call] = []
+    for call in ordered:
+        if len(chosen) == CALLS_MAX:
+            break
+        if call.address.node in nodes or len(nodes) < NODES_MAX:
+            nodes.add(call.address.node)
+            chosen.append(call)
+    return chosen
+
 
 class Lane:
     """One worker and the calls that wait for it."""
@@ -55,15 +87,19 @@ class Lane:
     def __init__(self, worker: Worker, session: str) -> None:
         self.worker, self._session = worker, session
         self.lost_ns: int | None = None
-        self._waiting: queue.Queue[Call | None] = queue.Queue()
+        self._change = threading.Condition()
+        self._waiting: deque[Call] = deque()
+        self._closing = False
         self._thread = threading.Thread(
             target=self._loop, name=f"worker-{worker.name}", daemon=True
         )
         self._thread.start()
 
-    def submit(self, call: Call) -> None:
-        """Put a call into the next batch."""
-        self._waiting.put(call)
+    def submit(self, *calls: Call) -> None:
+        """Put calls into the next batch in which there is room for them."""
+        with self._change:
+            self._waiting.extend(calls)
+            self._change.notify()
 
     def is_lost(self) -> bool:
         """Whether it was lost a moment ago."""
@@ -71,35 +107,32 @@ class Lane:
 
     def close(self) -> None:
         """End the lane once what waits is answered."""
-        self._waiting.put(None)
+        with self._change:
+            self._closing = True
+            self._change.notify()
         self._thread.join()
         self.worker.close()
 
     def _loop(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            calls, ended = self._gather(first)
+        while calls := self._gather():
             try:
                 self._run(calls)
             except Exception as error:  # noqa: BLE001 - whoever waits must hear of every failure
                 for call in calls:
                     if not call.answer.done():
                         call.answer.set_exception(error)
-            if ended:
-                return
 
-    def _gather(self, first: Call) -> tuple[list[Call], bool]:
-        calls = [first]
-        deadline = clock.mono_ns() + int(GATHER_S * clock.NS_PER_S)
-        while len(calls) < CALLS_MAX:
-            left = max(0, deadline - clock.mono_ns()) / clock.NS_PER_S
-            try:
-                call = self._waiting.get(timeout=left) if left else self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            if call is None:
-                return calls, True
-            calls.append(call)
-        return calls, False
+    def _gather(self) -> list[Call]:
+        """The next batch's calls; none once the lane is closed and nothing waits any more."""
+        with self._change:
+            self._change.wait_for(lambda: self._waiting or self._closing)
+            if self._waiting and not self._closing:
+                # Calls of many threads come one by one.
+                self._change.wait_for(lambda: self._closing, GATHER_S)
+            chosen = choose(self._waiting)
+            taken = set(map(id, chosen))
+            self._waiting = deque(call for call in self._waiting if id(call) not in taken)
+        return chosen
 
     def _run(self, calls: list[Call]) -> None:
         try:
@@ -137,6 +170,13 @@ def _text(path: str) -> str:
         return file.read()
 
 
+def _exchanges(batch: Batch, found: Sequence[Sequence[int]]) -> list[Exchange]:
+    """Exchanges of the worker with a node, as ours."""
+    return [
+        Exchange(*batch.ours((sent, received)), mono, wall) for sent, received, mono, wall in found
+    ]
+
+
 class WorkerAgent(Agent):
     """One node's agent through the first of its workers that is there."""
 
@@ -160,27 +200,44 @@ class WorkerAgent(Agent):
 
     def exchanges(self, count: int) -> list[Exchange]:
         """As ``Agent``, in one batch."""
-        batch, found = self._ask("exchanges", {"count": count})
-        return [
-            Exchange(*batch.ours((sent, received)), mono, wall)
-            for sent, received, mono, wall in found
-        ]
+        return _exchanges(*self._ask("exchanges", {"count": count}))
+
+    def poll(
+        self, run: str | None, offset: int, compare: bool
+    ) -> tuple[list[Exchange], dict[str, Any] | None]:
+        """As ``Agent``, in one batch and not one after the other."""
+        wanted: list[tuple[str, dict[str, Any]]] = []
+        if compare:
+            wanted.append(("exchanges", {"count": 1}))
+        if run is not None:
+            wanted.append(("samples", {"run": run, "offset": offset}))
+        found = self._ask_all(wanted)
+        exchanges = _exchanges(*found[0]) if compare else []
+        return exchanges, found[-1][1] if run is not None else None
 
     def close(self) -> None:
         """The worker closes what nobody asks any more by itself."""
 
     def _ask(self, name: str, arguments: Mapping[str, Any]) -> tuple[Batch, Any]:
+        return self._ask_all([(name, arguments)])[0]
+
+    def _ask_all(self, wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[Batch, Any]]:
         order = sorted(self._lanes, key=Lane.is_lost)
         for place, lane in enumerate(order):
-            call = Call(self.address, name, arguments)
-            lane.submit(call)
+            calls = [Call(self.address, name, arguments) for name, arguments in wanted]
+            lane.submit(*calls)
             try:
-                batch, answer = call.answer.result()
+                found = [call.answer.result() for call in calls]
             except WorkerLost as error:
-                if name in ONCE or place + 1 == len(order):
-                    raise Unreachable(f"{self.node}: {name}: {error.message}") from error
+                once = [name for name, _ in wanted if name in ONCE]
+                if once or place + 1 == len(order):
+                    what = once[0] if once else wanted[0][0]
+                    raise Unreachable(f"{self.node}: {what}: {error.message}") from error
                 continue
-            return batch, self._judged(name, answer)
+            return [
+                (batch, self._judged(call.name, answer))
+                for call, (batch, answer) in zip(calls, found, strict=True)
+            ]
         raise Unreachable(f"{self.node}: it has no worker")
 
     def _judged(self, name: str, answer: Mapping[str, Any]) -> Any:

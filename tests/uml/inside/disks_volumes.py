@@ -117,7 +117,8 @@ def errors() -> dict[str, Any]:
 @kit.prepared
 def errors_mounted() -> dict[str, Any]:
     """EIO under a file system that turns itself read-only: its own reaction outlives the fault."""
-    kit.mounted(kit.volume("data"), "errors=remount-ro")
+    device = kit.volume("data")
+    kit.mounted(device, "errors=remount-ro")
     was = kit.table()
     handle = os.open(f"{kit.DATA}/file", os.O_RDWR | os.O_CREAT)
     spec = {"path": kit.DATA, "operations": "all", "up_s": 0, "down_s": 1}
@@ -128,8 +129,10 @@ def errors_mounted() -> dict[str, Any]:
         os.truncate(handle, 100)
         os.fsync(handle)
 
+    volume = kit.failure(lambda: kit.reads_ms(device, 1))
     during = [kit.failure(write) for _ in range(2)]
     os.close(handle)
     ended = lease.disarm()
     after = kit.failure(lambda: os.mkdir(f"{kit.DATA}/new"))
-    return {"during": during, "ended": ended, "after": after, "same": kit.table() == was}
+    same = kit.table() == was
+    return {"volume": volume, "during": during, "ended": ended, "after": after, "same": same}

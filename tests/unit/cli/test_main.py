@@ -6,23 +6,44 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
 HEAVY = ("paramiko", "pydantic", "ansible", "rich", "cryptography", "jinja2", "pyroute2", "yaml")
-CPU_S_MAX = 0.15
+
+HELP = [sys.executable, "-m", "gameday.cli.main", "--help"]
+
+LEAST_HELP = textwrap.dedent("""
+    import click
+    @click.group()
+    def cli(): pass
+    @cli.command()
+    def one(): "One."
+    cli(["--help"])
+""")
+"""What any program costs that is made of Python and Click."""
+
+CPU_RATIO_MAX = 2.0
+"""1.15 was measured; one heavy import (pydantic, ansible, cryptography) is past it."""
+
+
+def _cpu_s(argv: list[str]) -> float:
+    """Processor time of one run."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def test_help_is_cheap() -> None:
-    """Least CPU of five runs: the machine's noise only ever adds."""
-    used = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "gameday.cli.main", "--help"], check=True,
-                       stdout=subprocess.DEVNULL)  # fmt: skip
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(used) < CPU_S_MAX, used
+    """Against Python and Click alone, in turn on the same machine.
+
+    The least of five each: noise only ever adds.
+    """
+    pairs = [(_cpu_s(HELP), _cpu_s([sys.executable, "-c", LEAST_HELP])) for _ in range(5)]
+    ours, least = min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
+    assert ours < CPU_RATIO_MAX * least, pairs
 
 
 def test_help_imports_nothing_heavy() -> None:

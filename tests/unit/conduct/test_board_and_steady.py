@@ -89,3 +89,25 @@ def test_failing_everywhere_is_as_long_as_the_last_to_fail() -> None:
     fill(board, "b", "++++++++++")
     assert board.failed_for_ns("w") == 0
     assert Board().failed_for_ns("w") == 0, "nothing heard is not this condition's business"
+
+
+def test_a_long_failure_outlives_the_looks_that_are_kept() -> None:
+    """A condition of 20 s on a probe that looks fifty times a second can hold."""
+    period = NS_PER_S // 50
+    board = Board()
+    looks = [Sample("fast", "a", "a", n, n * period, n * period + 1, n == 10, {}, "timeout")
+             for n in range(50 * 21)]  # fmt: skip
+    for begin in range(0, len(looks), 100):
+        board.add(looks[begin : begin + 100], 0)
+    assert board.failed_for_ns("fast") == (50 * 21 - 1 - 10) * period > 20 * NS_PER_S
+    kept = board.since("fast", 0)["a", "a"]
+    assert len(kept) == 512, "and what is kept stays bounded"
+
+
+def test_a_long_steady_window_is_kept_whole() -> None:
+    """Otherwise too few samples would be there ever, and no estate would be steady."""
+    period = NS_PER_S // 50
+    board = Board(span_ns=30 * NS_PER_S)
+    board.add([Sample("fast", "a", "a", n, n * period, n * period + 1, True, {}, "")
+               for n in range(50 * 60)], 0)  # fmt: skip
+    assert len(board.since("fast", 0)["a", "a"]) == 50 * 30 + 1

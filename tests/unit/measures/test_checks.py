@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from gameday.faults.profiles import constant
 from gameday.measures import TABLE
 from gameday.measures.base import Measurement
 from gameday.measures.coverage import check_coverage
@@ -14,7 +16,7 @@ from gameday.measures.effect import check_effects
 from gameday.measures.predictions import Prediction, check_predictions
 from gameday.measures.runner import measure_all, measure_one
 from gameday.record.record import Record
-from tests.unit.synthetic import S, make_record
+from tests.unit.synthetic import S, Truth, make_clocks, make_record
 from tests.unit.synthetic_plan import CONTROL, MEMBERS
 
 
@@ -113,6 +115,36 @@ def test_a_control_pair_may_lose_a_few_and_not_many() -> None:
     failed = check_effects(lossy(3))[0]
     assert failed.held is False
     assert "was not meant to be hit" in failed.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("asked_us", "slower_us", "held"),
+    [
+        (18_000, 1_000, True), (18_000, 5_000, False),
+        # A busy machine's 7 ms are not a leak of 90; a tenth of them, or of half, would be.
+        (90_000, 7_000, True), (90_000, 11_000, False), (90_000, 45_000, False),
+    ],
+)  # fmt: skip
+def test_a_control_pair_may_be_slower_by_a_share_of_what_was_asked(
+    asked_us: int, slower_us: int, held: bool
+) -> None:
+    whole = make_record()
+    node, target = CONTROL[0]
+    since = Truth().onset_ns
+    offset = make_clocks(Truth()).mono[node]
+    samples = [
+        replace(s, end_ns=s.end_ns + slower_us * 1000)
+        if s.probe.startswith("effect") and (s.node, s.target) == (node, target)
+        and s.start_ns > since + offset else s
+        for s in whole.samples
+    ]  # fmt: skip
+    name, planned = next(iter(whole.plan["effect"].items()))
+    shifted = {"shifted": [["fra-1", "lon-1"]], "profile": constant(asked_us), "spread_us": 0}
+    plan = {**whole.plan, "effect": {name: {**planned, **shifted}}}
+    (effect,) = check_effects(Record(plan, whole.events, samples))
+    (pair,) = [p for p in effect.pairs if (p.role, p.node, p.target) == ("control", node, target)]
+    assert pair.held is held, pair.text
+    assert held or "slower" in pair.text
 
 
 def test_a_fault_that_was_never_armed_leaves_the_gate_unknown() -> None:

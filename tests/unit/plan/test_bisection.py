@@ -6,7 +6,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.plan.bisection import STEP_US, Tried, bounds, contradictions, next_us
+from gameday.plan.bisection import (
+    STEP_US,
+    Tried,
+    bounds,
+    contradictions,
+    hold_s,
+    next_us,
+    too_short,
+)
 
 LEAST, MOST, PERCENT = 20_000, 2_000_000, 10
 
@@ -47,3 +55,15 @@ def test_what_is_not_monotonic_is_said() -> None:
     tried = [Tried(LEAST, "kept"), Tried(300_000, "broke"), Tried(MOST, "kept")]
     assert bounds(tried) == (LEAST, 300_000)
     assert "300 ms broke" in contradictions(tried)[0]
+
+
+def test_how_long_a_round_trip_is_held() -> None:
+    """Ten election timeouts of the slowest group, and 20 s where there is none."""
+    assert hold_s({}) == hold_s({"main": 1000}) == 20
+    assert hold_s({"main": 1000, "slow": 5500}) == 55
+
+
+def test_a_hold_that_is_too_short_for_an_election_is_said() -> None:
+    assert too_short(20, {"main": 1000}) == []
+    (line,) = too_short(3, {"main": 1000, "quick": 100})
+    assert line.startswith("main: its election timeout is 1000 ms") and "--hold 10s" in line

@@ -162,3 +162,65 @@ def test_users_are_watched_where_there_is_something_to_fetch(lab: Inventory) -> 
     data = yaml.safe_load(text)
     assert "users" in {p["name"] for p in data["probes"]}
     assert any(o["measure"] == "client-failure-share" for o in data["objectives"])
+
+
+THREE = ("frankfurt", "london", "amsterdam")
+USUAL = {("frankfurt", "london"): 12_000, ("frankfurt", "amsterdam"): 8_000,
+         ("london", "amsterdam"): 8_000}  # fmt: skip
+
+
+def test_every_two_of_several_sites(lab: Inventory) -> None:
+    """Each path over its own usual round trip, held by one node each, watched by its own probe."""
+    text, plan = planned(Wish(THREE, 20, rtt_us=90_000, at=("fra-rtr", "lon-rtr")), USUAL, lab)
+    data = yaml.safe_load(text)
+    assert "&id" not in text
+    holders = {f.name: [lease.node for lease in f.leases] for f in plan.faults}
+    assert holders == {
+        "excursion-frankfurt-london": ["fra-rtr"], "excursion-frankfurt-amsterdam": ["fra-rtr"],
+        "excursion-london-amsterdam": ["lon-rtr"],
+    }  # fmt: skip
+    added = [fault["params"]["points"][0]["rtt_us"] for fault in data["faults"]]
+    assert added == [78_000, 82_000, 82_000]
+    achieved = [o["params"] for o in data["objectives"] if o["measure"] == "rtt-achieved"]
+    assert [(p["probe"], p["fault"]) for p in achieved] == [
+        (f"mesh-{a}-{b}", f"excursion-{a}-{b}") for a, b in USUAL
+    ]
+    sites = {node.name: node.site for node in lab.nodes}
+    for probe in plan.probes:
+        if probe.name.startswith("mesh-"):
+            looked = {sites[one.node] for one in probe.samplers}
+            assert probe.name == f"mesh-{'-'.join(s for s in THREE if s in looked)}"
+    flaps = [text for text in plan.limits if "between members" in text]
+    assert not flaps, "90 ms are borne by heartbeats of 100 ms and elections after 1 s"
+
+
+def test_three_times_the_usual_is_each_path_s_own(lab: Inventory) -> None:
+    text, _ = planned(Wish(THREE, 20, factor=3.0, at=("fra-rtr", "lon-rtr")), USUAL, lab)
+    added = [f["params"]["points"][0]["rtt_us"] for f in yaml.safe_load(text)["faults"]]
+    assert added == [24_000, 16_000, 16_000]
+
+
+def test_a_pair_that_nobody_would_hold(lab: Inventory) -> None:
+    with pytest.raises(InvalidInput, match="no node of --at is in london or amsterdam"):
+        planned(Wish(THREE, 20, factor=3.0, at=("fra-rtr",)), USUAL, lab)
+
+
+@pytest.mark.parametrize("sites", [("frankfurt",), (*THREE, "clients", "paris")])
+def test_how_many_sites(sites: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidInput, match="sites are given"):
+        check(Wish(sites, 20, factor=3.0))
+
+
+def test_a_quorum_on_slow_paths_is_told_by_statuses(lab: Inventory) -> None:
+    """A write that rightly takes longer than its period shows a quorum at no moment of its own."""
+    for peak_ms, probe in ((36, "main-write"), (1200, "main-status")):
+        text, _ = planned(wish(rtt_us=peak_ms * 1000), BASE_US, lab)
+        (one,) = [o for o in yaml.safe_load(text)["objectives"] if o["measure"] == "quorum-loss"]
+        assert one["params"]["probe"] == probe
+
+
+def test_steady_state_leaves_time_for_three_slow_echoes(lab: Inventory) -> None:
+    for peak_ms in (36, 2400, 10_000):
+        text, plan = planned(wish(rtt_us=peak_ms * 1000), BASE_US, lab)
+        effect = next(p for p in plan.probes if p.name.startswith("effect:"))
+        assert yaml.safe_load(text)["steady_state"]["for_s"] * 10**9 > 3 * effect.period_ns

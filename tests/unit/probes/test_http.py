@@ -22,6 +22,9 @@ from tests.unit.nameserver import NameServer
 
 HOST = "app.gameday.test"
 SCHEDULE = Schedule(1000 * NS_PER_MS, 1000 * NS_PER_MS)
+PATIENT = Schedule(10 * NS_PER_S, 10 * NS_PER_S)
+"""For looks at what is said and not when: a handshake takes seconds where nobody has time."""
+
 Look = Callable[[], Outcome]
 
 
@@ -60,13 +63,15 @@ def web(address: str, port: int = 0, pair: Pair | None = None) -> Iterator[int]:
         server.server_close()
 
 
-def looker(names: NameServer | None, url: str, **params: Any) -> Look:
+def looker(
+    names: NameServer | None, url: str, schedule: Schedule = SCHEDULE, **params: Any
+) -> Look:
     """A sampler that asks ``names`` as the one authoritative server."""
     peers = (("ns1", "127.0.0.1"),) if names and "resolvers" not in params else ()
     if names:
         params["dns_port"] = names.port
     built = build(TABLE["http"].Params, {"url": url, **params})
-    found: Look = TABLE["http"].sampler(built, "cli-1", Target(HOST, (), peers), SCHEDULE)
+    found: Look = TABLE["http"].sampler(built, "cli-1", Target(HOST, (), peers), schedule)
     return found
 
 
@@ -158,13 +163,13 @@ def test_certificates(tmp_path: Path) -> None:
     old = authority.sign("old.gameday.test", days=-1)
     with NameServer(["127.0.0.3"]) as names, web("127.0.0.3", pair=pair) as port:
         url, ca = f"https://{HOST}:{port}/", str(authority.ca)
-        found = looker(names, url, ca_file=ca, certificate_sha256=pair.sha256)()
+        found = looker(names, url, PATIENT, ca_file=ca, certificate_sha256=pair.sha256)()
         assert isinstance(found, Value), found
         assert found.value["certificate_sha256"] == pair.sha256
         assert found.value["certificate_days"] in (19, 20), "whole days that are left"
 
         def reason(**params: Any) -> str:
-            outcome = looker(names, params.pop("url", url), **params)()
+            outcome = looker(names, url, PATIENT, **params)()
             assert isinstance(outcome, Failed)
             return outcome.reason
 
@@ -176,7 +181,7 @@ def test_certificates(tmp_path: Path) -> None:
         missing = reason(ca_file=str(tmp_path / "missing"))
         assert missing.startswith(f"credentials: ca_file {tmp_path}/missing: No such file")
     with web("127.0.0.3", pair=old) as port, NameServer(["127.0.0.3"]) as names:
-        outcome = looker(names, f"https://old.gameday.test:{port}/", ca_file=ca)()
+        outcome = looker(names, f"https://old.gameday.test:{port}/", PATIENT, ca_file=ca)()
         assert outcome == Failed(
             "certificate: certificate has expired from 127.0.0.3", {"went": ["127.0.0.3"]}
         )

@@ -10,7 +10,8 @@ import pytest
 
 from gameday.report.finish import finish_run
 from gameday.report.keygen import NewKey, generate
-from gameday.report.sign import load_signing_key
+from gameday.report.sign import SigningKey, load_signing_key
+from tests.unit.report import searches
 from tests.unit.synthetic import write_run
 
 
@@ -34,3 +35,20 @@ def signed(key: NewKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(signed: Path, tmp_path: Path) -> Path:
     """A copy of the signed run."""
     return Path(shutil.copytree(signed, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def signing(key: NewKey) -> SigningKey:
+    """The key, to sign with."""
+    return load_signing_key(key.private)
+
+
+@pytest.fixture(scope="session")
+def _search(signing: SigningKey, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return searches.search(tmp_path_factory.mktemp("search") / "search", signing)
+
+
+@pytest.fixture
+def searched(_search: Path, tmp_path: Path) -> Path:
+    """A copy of a signed search of two runs."""
+    return Path(shutil.copytree(_search, tmp_path / "search"))

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gameday.errors import Unreachable
 from gameday.transport import relay
 from gameday.transport.ssh import Address
 from gameday.transport.worker_job import Worker, WorkerLost
-from gameday.transport.workers import Workers
+from gameday.transport.workers import NODES_MAX, Call, Workers, choose
 
 WORKER = [str(Path(sys.executable).with_name("ansible-runner")), "worker"]
 
@@ -153,3 +154,42 @@ def test_a_bound_holds_although_clocks_drift() -> None:
     lo, hi = one.ours((1005 * s, 1006 * s))
     assert lo <= 10 * s and lo > 9 * s, "5 s after it arrived, which was after 5"
     assert hi >= 12 * s and hi < 13 * s, "4 s before the end, which was before 16"
+
+
+def test_a_batch_is_bounded_in_nodes_and_what_is_waited_for_goes_first() -> None:
+    """A run of five hundred nodes arms before it fetches, in batches that end in time."""
+
+    def call(number: int, name: str, **arguments: Any) -> Call:
+        return Call(Address(f"n{number:03}", "127.0.0.1", 22, "u", None, "", ""), name, arguments)
+
+    fetched = [call(number, "samples", run="r", offset=0) for number in range(500)]
+    clocks = [call(number, "exchanges", count=1) for number in range(500)]
+    preflight = [call(number, "exchanges", count=8) for number in range(10)]
+    arms = [call(number, "arm", lease={}) for number in range(400, 500)]
+    first = choose([*fetched, *clocks, *arms])
+    assert [one.name for one in first[:NODES_MAX]] == ["arm"] * NODES_MAX
+    assert {one.address.node for one in first} == {one.address.node for one in arms[:NODES_MAX]}
+    assert len(first) == 3 * NODES_MAX, "what those nodes are asked beside goes with it"
+    assert choose([*fetched, *preflight])[:10] == preflight
+    waiting, rounds = [*fetched, *clocks], 0
+    while waiting:
+        chosen = choose(waiting)
+        assert chosen and len({one.address.node for one in chosen}) <= NODES_MAX
+        waiting = [one for one in waiting if one not in chosen]
+        rounds += 1
+    assert rounds == -(-500 // NODES_MAX)
+
+
+def test_more_nodes_than_one_batch_holds_are_all_asked(
+    nodes: list[Address], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gameday.transport.workers.NODES_MAX", 1)
+    workers = Workers({"west": WORKER}, "0e")
+    try:
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(workers.agent(n, ["west"]).call, "facts") for n in nodes]
+            for node, one in zip(nodes, asked, strict=True):
+                with pytest.raises(Unreachable, match=f"{node.node} .*cannot connect"):
+                    one.result()
+    finally:
+        workers.close()
