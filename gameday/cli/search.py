@@ -13,6 +13,7 @@ import click
 from gameday.cli.options import AT, INVENTORY, KEY, LOG, REPORTS, URL, USERS, ask_passphrase
 
 if TYPE_CHECKING:
+    from gameday.drills.announce import Announcer
     from gameday.plan import Inventory
     from gameday.plan.wish import Wish
 
@@ -47,7 +48,7 @@ def search(  # noqa: PLR0917 - click passes every option by name
     Each step is a run of its own, with its plan, abort limits and signed report, as of
     ``gameday excurse``. Both ends are tried first, then the middle of what is left.
     """
-    from gameday.cli import permit
+    from gameday.cli import begin, permit
     from gameday.cli.excurse import usual_us
     from gameday.cli.logs import configure
     from gameday.plan import load_inventory
@@ -60,21 +61,22 @@ def search(  # noqa: PLR0917 - click passes every option by name
     found = load_inventory(inventory)
     wish = Wish((site_a, site_b), parse_duration(hold), rtt_us=least, at=at, url=url, role=role)
     permit.unplanned(found)
+    tell = begin.announcer(found)
     with permit.alone(found, f"search between {site_a} and {site_b}"):
         base_us = usual_us(wish, found)
         peak_us(wish, base_us)
         directory = _directory(reports, wish)
         limits = (least, most, percent, runs)
-        rows = _walk(wish, limits, base_us, found, directory, signing_key, yes)
+        rows = _walk(wish, limits, base_us, found, directory, signing_key, yes, tell)
         return _tell(directory, wish, base_us, rows, signing_key)
 
 
 def _walk(  # noqa: PLR0917 - what one search is about
     wish: Wish, limits: tuple[int, int, int, int], base_us: int, inventory: Inventory,
-    directory: Path, signing_key: Any, yes: bool,
+    directory: Path, signing_key: Any, yes: bool, tell: Announcer,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Run after run until there is nothing more to find out."""
-    from gameday.cli import permit
+    from gameday.cli import begin, permit
     from gameday.cli.run import carry_out, confirm
     from gameday.plan.bisection import Tried, next_us
     from gameday.plan.excurse import planned
@@ -92,7 +94,9 @@ def _walk(  # noqa: PLR0917 - what one search is about
         if not rows and not yes:
             confirm(plan)
         click.echo(f"run {len(rows) + 1} of at most {runs}: {rtt_us / 1000:g} ms")
-        run, _ = carry_out(text.encode(), inventory, plan, directory, signing_key)
+        with begin.announced(tell, plan, signing_key.principal) as result:
+            run, _ = carry_out(text.encode(), inventory, plan, directory, signing_key)
+            result.run = run
         rows.append(row(run, rtt_us))
         click.echo(f"{rtt_us / 1000:g} ms: {rows[-1]['held']}")
     return rows

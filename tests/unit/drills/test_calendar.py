@@ -37,9 +37,11 @@ CASES = {
 }  # fmt: skip
 """What systemd 252 says, from 1 March 2026 on, in UTC."""
 
-MORE = ["semiannually America/New_York", "*-*-* 02:15 America/New_York", "Sat *-*-25..31 23:45",
-        "*-11-1 01:30 America/New_York", "*-*-1/10 0/6:0,30 Pacific/Auckland", "Tue,Thu 8:05 UTC",
-        "Friday *-1,4,7,10-8..14 09:00 Australia/Lord_Howe", "12-24 18:00", "daily Asia/Kathmandu"]  # fmt: skip
+MORE = [
+    "semiannually America/New_York", "*-*-* 02:15 America/New_York", "Sat *-*-25..31 23:45",
+    "*-11-1 01:30 America/New_York", "*-*-1/10 0/6:0,30 Pacific/Auckland", "Tue,Thu 8:05 UTC",
+    "Friday *-1,4,7,10-8..14 09:00 Australia/Lord_Howe", "12-24 18:00", "daily Asia/Kathmandu",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", list(CASES))
@@ -88,7 +90,7 @@ def test_what_is_not_understood_is_refused(text: str, said: str) -> None:
 
 
 def test_a_zone_is_named_once() -> None:
-    with pytest.raises(InvalidInput, match="name it once|names a zone"):
+    with pytest.raises(InvalidInput, match="names a zone"):
         parse("quarterly Europe/Berlin", "Asia/Tokyo")
     with pytest.raises(InvalidInput, match="no time zone"):
         parse("quarterly", "Nowhere")
