@@ -15,7 +15,8 @@ GamedayError
 
 Exit codes by meaning: 0 objectives met, 1 objectives not met (or a report that does
 not verify), 2 usage or invalid input, 3 unknown, invalid run or could not run,
-4 not proven clean.
+4 not proven clean. ``gameday schedule run`` has one more: 5, nothing was to be done now
+(a freeze, or it is not the drill's time); no error, and not to be taken for a drill.
 
 This module travels to nodes: standard library only, Python 3.9 syntax.
 """
@@ -29,6 +30,7 @@ EXIT_NOT_MET = 1
 EXIT_INVALID_INPUT = 2
 EXIT_UNKNOWN = 3
 EXIT_NOT_CLEAN = 4
+EXIT_SKIPPED = 5
 
 
 class GamedayError(Exception):

@@ -45,7 +45,7 @@ def excurse(  # noqa: PLR0917 - click passes every option by name
     The usual round trip is measured first. Plan, leases, abort and report are those of any run;
     groups whose timers do not bear the longest round trip are named in the plan.
     """
-    from gameday.cli import permit
+    from gameday.cli import begin, permit
     from gameday.cli.logs import configure
     from gameday.cli.run import carry_out, confirm, show
     from gameday.plan import excurse as lines
@@ -63,6 +63,7 @@ def excurse(  # noqa: PLR0917 - click passes every option by name
     found = load_inventory(inventory)
     if not only_plan:
         permit.unplanned(found)
+    tell = begin.announcer(found)
     with permit.alone(found, f"excursion between {' and '.join(sites)}"):
         usual = usual_us(wanted, found)
         text, plan = lines.planned(wanted, usual, found)
@@ -74,7 +75,10 @@ def excurse(  # noqa: PLR0917 - click passes every option by name
         permit.not_frozen(found, plan)
         if not yes:
             confirm(plan)
-        return carry_out(text.encode(), found, plan, reports, signing_key)[1]
+        operator = signing_key.principal if signing_key else ""
+        with begin.announced(tell, plan, operator) as result:
+            result.run, code = carry_out(text.encode(), found, plan, reports, signing_key)
+        return code
 
 
 def usual_us(wanted: Wish, inventory: Inventory) -> dict[Pair, int]:

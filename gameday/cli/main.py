@@ -36,6 +36,7 @@ COMMANDS = {
     "measure": ("gameday.cli.report", "measure", "Judge a recorded run with today's code."),
     "report": ("gameday.cli.report", "report", "Check a run's report and summarise it."),
     "verify": ("gameday.cli.report", "verify", "Check who signed a report and what."),
+    "schedule": ("gameday.cli.schedule", "schedule", "Drills that come again, by themselves."),
     "history": ("gameday.cli.history", "history", "List drills with their numbers."),
     "compare": ("gameday.cli.history", "compare", "Compare two runs, interval against interval."),
     "keygen": ("gameday.cli.report", "keygen", "Make a signing key, if you have none."),

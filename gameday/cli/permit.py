@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gameday.drills.approvals import Approval
     from gameday.experiment.load import Loaded
     from gameday.plan import Inventory, Plan
+    from gameday.plan.policy import Freeze
     from gameday.report.sign import SigningKey
 
 APPROVALS = click.option(
@@ -38,28 +39,38 @@ def not_frozen(inventory: Inventory, plan: Plan) -> None:
     Raises:
         Refused: where the run, from now to its planned end, would reach into a freeze.
     """
-    from datetime import UTC, datetime, timedelta
-
-    from gameday import clock
     from gameday.errors import Refused
 
-    now = datetime.fromtimestamp(clock.wall_ns() // clock.NS_PER_S, UTC)
-    line = plan.timeline
-    length = timedelta(seconds=line.steady_s + line.faults_end_s + line.recover_s)
-    freeze = inventory.policy.freeze_at(now, now + length)
+    freeze = freeze_now(inventory, plan)
     if freeze is not None:
         raise Refused(
-            f"{inventory.source}: nothing is broken from {freeze.begins} to {freeze.ends}: "
-            f"{freeze.why}",
+            f"{inventory.source}: {freeze_text(freeze)}",
             "wait for its end, or have gameday_policy changed by who owns it",
         )
 
 
+def freeze_text(freeze: Freeze) -> str:
+    """A freeze in words."""
+    return f"nothing is broken from {freeze.begins} to {freeze.ends}: {freeze.why}"
+
+
+def freeze_now(inventory: Inventory, plan: Plan) -> Freeze | None:
+    """The freeze that a run would reach into, from now to its planned end."""
+    from datetime import UTC, datetime, timedelta
+
+    from gameday import clock
+
+    now = datetime.fromtimestamp(clock.wall_ns() // clock.NS_PER_S, UTC)
+    line = plan.timeline
+    length = timedelta(seconds=line.steady_s + line.faults_end_s + line.recover_s)
+    return inventory.policy.freeze_at(now, now + length)
+
+
 def approved(  # noqa: PLR0917 - everything that an approval is about
     text: bytes, loaded: Loaded, inventory: Inventory, signing_key: SigningKey, directory: Path,
-    allowed_signers: Path | None,
+    allowed_signers: Path | None, at_ns: int | None = None,
 ) -> list[Approval]:  # fmt: skip
-    """The approvals of a run, where the inventory's policy asks for some.
+    """The approvals of a run at a wall-clock moment (now), where the policy asks for some.
 
     Raises:
         Refused: where they are missing or stale.
@@ -72,7 +83,7 @@ def approved(  # noqa: PLR0917 - everything that an approval is about
 
     return approvals.require(
         directory, subject(text, loaded, inventory), inventory.policy, signing_key,
-        allowed_signers or default_allowed_signers(),
+        allowed_signers or default_allowed_signers(), at_ns,
     )  # fmt: skip
 
 

@@ -35,27 +35,20 @@ def run(  # noqa: PLR0917 - click passes every option by name
     allowed_signers: Path | None, key: Path | None, log_level: str,
 ) -> int:  # fmt: skip
     """Run EXPERIMENT on the estate of an inventory, and write its signed report."""
-    from gameday.cli import permit
+    from gameday.cli import begin, permit
     from gameday.cli.logs import configure
-    from gameday.experiment import load_experiment
-    from gameday.plan import load_inventory, make_plan
-    from gameday.report.sign import load_signing_key
 
     configure(log_level)
-    signing_key = load_signing_key(key, ask_passphrase)
-    found_experiment = load_experiment(experiment)
-    found_inventory = load_inventory(inventory)
-    plan = make_plan(found_experiment, found_inventory)
-    require_files(found_inventory)
-    text = experiment.read_bytes()
-    allowed = permit.approved(text, found_experiment, found_inventory, signing_key,
-                              approvals or reports / "approvals", allowed_signers)  # fmt: skip
-    permit.not_frozen(found_inventory, plan)
+    asked = begin.Asked(
+        experiment, inventory, reports, approvals or reports / "approvals", allowed_signers, key
+    )
+    ready = begin.prepare(asked, ask_passphrase)
+    allowed = begin.permitted(asked, ready)
+    permit.not_frozen(ready.inventory, ready.plan)
     if not yes:
-        confirm(plan)
-    with permit.alone(found_inventory, f"run of {experiment.name}"):
-        enter_netns(found_inventory.controller_netns)
-        return carry_out(text, found_inventory, plan, reports, signing_key, allowed)[1]
+        confirm(ready.plan)
+    with permit.alone(ready.inventory, f"run of {experiment.name}"):
+        return begin.carry_through(asked, ready, allowed, begin.announcer(ready.inventory))
 
 
 def confirm(plan: Plan) -> None:

@@ -13,6 +13,7 @@ import click
 from gameday.cli.options import AT, INVENTORY, KEY, LOG, REPORTS, URL, USERS, ask_passphrase
 
 if TYPE_CHECKING:
+    from gameday.drills.announce import Announcer
     from gameday.plan import Inventory
     from gameday.plan.wish import Wish
     from gameday.report.search import Asked
@@ -49,7 +50,7 @@ def search(  # noqa: PLR0917 - click passes every option by name
     Each step is a run of its own, with its plan, abort limits and signed report, as of
     ``gameday excurse``. Both ends are tried first, then the middle of what is left.
     """
-    from gameday.cli import permit
+    from gameday.cli import begin, permit
     from gameday.cli.excurse import usual_us
     from gameday.cli.logs import configure
     from gameday.plan import load_inventory
@@ -65,13 +66,14 @@ def search(  # noqa: PLR0917 - click passes every option by name
     wish = Wish(sites, hold_s, rtt_us=least, at=at, url=url, role=role)
     check(wish)
     permit.unplanned(found)
+    tell = begin.announcer(found)
     with permit.alone(found, f"search between {' and '.join(sites)}"):
         usual = usual_us(wish, found)
         for base_us in usual.values():
             peak_us(wish, base_us)
         directory = _directory(reports, wish)
         asked = Asked(sites, usual, least, most, percent, runs, hold_s)
-        rows = _walk(wish, asked, found, directory, signing_key, yes)
+        rows = _walk(wish, asked, found, directory, signing_key, yes, tell)
         return _tell(directory, asked, rows, signing_key)
 
 
@@ -89,10 +91,11 @@ def _hold_s(sites: tuple[str, ...], inventory: Inventory, given_s: int | None) -
 
 
 def _walk(  # noqa: PLR0917 - what one search is about
-    wish: Wish, asked: Asked, inventory: Inventory, directory: Path, signing_key: Any, yes: bool
-) -> list[dict[str, Any]]:
+    wish: Wish, asked: Asked, inventory: Inventory, directory: Path, signing_key: Any, yes: bool,
+    tell: Announcer,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Run after run until there is nothing more to find out."""
-    from gameday.cli import permit
+    from gameday.cli import begin, permit
     from gameday.cli.run import carry_out, confirm
     from gameday.plan.bisection import Tried, next_us
     from gameday.plan.excurse import planned
@@ -109,7 +112,9 @@ def _walk(  # noqa: PLR0917 - what one search is about
         if not rows and not yes:
             confirm(plan)
         click.echo(f"run {len(rows) + 1} of at most {asked.runs}: {rtt_us / 1000:g} ms")
-        run, _ = carry_out(text.encode(), inventory, plan, directory, signing_key)
+        with begin.announced(tell, plan, signing_key.principal) as result:
+            run, _ = carry_out(text.encode(), inventory, plan, directory, signing_key)
+            result.run = run
         rows.append(row(run, rtt_us))
         click.echo(f"{rtt_us / 1000:g} ms: {rows[-1]['held']}")
     return rows

@@ -4,6 +4,7 @@
 An approval is an in-toto Statement about the four subjects of ``drills.subject`` in a DSSE
 envelope, in a file of its own below ``reports/approvals``. A run looks for approvals of exactly
 its own subjects; one that names the same experiment and other bytes is stale, and says why.
+People are counted, not keys: ``drills.people`` says which keys are one person's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday import clock
+from gameday.drills import people
 from gameday.drills.subject import MEANING, Subject
 from gameday.errors import NotVerified, Refused
 from gameday.plan.policy import Policy
@@ -30,6 +32,10 @@ APPROVAL_TYPE = "https://gameday.dev/attestation/approval/v1"
 DIRECTORY = "approvals"
 SUFFIX = ".dsse.json"
 DAY_NS = 86_400 * clock.NS_PER_S
+
+AHEAD_S_MAX = 300
+"""Clocks of an approver and of the controller may differ by this; what is signed later than that
+is dated ahead: it would count longer than the policy allows."""
 
 
 @dataclass(frozen=True)
@@ -73,47 +79,56 @@ def approve(directory: Path, subject: Subject, key: SigningKey, note: str = "") 
     return path
 
 
-def require(
-    directory: Path, subject: Subject, policy: Policy, operator: SigningKey, allowed_signers: Path
-) -> list[Approval]:
-    """The approvals that allow this run, one per signer.
+def require(  # noqa: PLR0917 - everything that an approval is about
+    directory: Path, subject: Subject, policy: Policy, operator: SigningKey, allowed_signers: Path,
+    at_ns: int | None = None,
+) -> list[Approval]:  # fmt: skip
+    """The approvals that allow this run, one per person.
 
     Args:
         directory: of approvals. policy: that asks for at least one. operator: who runs it.
-        allowed_signers: OpenSSH file of trusted keys.
+        allowed_signers: OpenSSH file of trusted keys. at_ns: wall clock of the run; now if None.
 
     Raises:
         Refused: where there are too few, with what is wrong with every other one.
         EvidenceError: where the file of trusted keys cannot be read.
     """
     trusted = read_allowed_signers(allowed_signers)
-    found: dict[str, Approval] = {}
+    at_ns = clock.wall_ns() if at_ns is None else at_ns
+    found: list[Approval] = []
     wrong: list[str] = []
     for path in sorted(directory.glob(f"*{SUFFIX}")) if directory.is_dir() else []:
         try:
-            one = _read(path, subject, policy, trusted, allowed_signers)
+            one = _read(path, subject, policy, trusted, allowed_signers, at_ns)
         except NotVerified as error:
             wrong += error.problems
             continue
-        own = one is not None and one.fingerprint == operator.identity.fingerprint
-        if one is not None and own and policy.approvals > 1:
+        if one is None or one.fingerprint in {other.fingerprint for other in found}:
+            continue
+        own = people.same_as_key(trusted, one.fingerprint, operator)
+        again = [x for x in found if people.same(trusted, x.fingerprint, one.fingerprint)]
+        if own and policy.approvals > 1:
             wrong.append(f"{path.name}: it is the operator's own, and {policy.approvals} are asked "
                          "for")  # fmt: skip
-        elif one is not None:
-            found[one.fingerprint] = one
+        elif again:
+            wrong.append(f"{path.name}: {one.principals} has approved with another key already; "
+                         "people count, not keys")  # fmt: skip
+        else:
+            found.append(one)
     if len(found) < policy.approvals:
-        names = [f"counts: {one.principals}" for one in found.values()]
+        names = [f"counts: {one.principals}" for one in found]
         raise Refused(
             f"{len(found)} of {policy.approvals} approvals for {subject.experiment}",
             f"let others read the plan and sign it: gameday approve … (they go to {directory})",
             problems=[*names, *wrong],
         )
-    return list(found.values())
+    return found
 
 
-def _read(
-    path: Path, subject: Subject, policy: Policy, trusted: list[Trusted], allowed_signers: Path
-) -> Approval | None:
+def _read(  # noqa: PLR0917 - everything that an approval is about
+    path: Path, subject: Subject, policy: Policy, trusted: list[Trusted], allowed_signers: Path,
+    at_ns: int,
+) -> Approval | None:  # fmt: skip
     """An approval of this subject; ``None`` where it is about another experiment.
 
     Raises:
@@ -127,7 +142,11 @@ def _read(
     changed = _changed(signed, subject)
     if changed:
         raise _wrong(path, f"it is about another plan: {'; '.join(changed)}")
-    age = clock.wall_ns() - int(predicate["signed_wall_ns"])
+    ahead = int(predicate["signed_wall_ns"]) - clock.wall_ns()
+    if ahead > AHEAD_S_MAX * clock.NS_PER_S:
+        raise _wrong(path, f"it is dated {ahead // clock.NS_PER_S} s ahead of this clock; sign it "
+                           "again with a clock that is right")  # fmt: skip
+    age = at_ns - int(predicate["signed_wall_ns"])
     if age > policy.approval_days * DAY_NS:
         raise _wrong(path, f"it is {age // DAY_NS} days old, {policy.approval_days} are allowed")
     signer = next(iter(who))

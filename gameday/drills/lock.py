@@ -20,10 +20,15 @@ from gameday.errors import CannotRun
 SAID_BYTES_MAX = 4096
 
 
-def directory() -> Path:
-    """``$XDG_STATE_HOME/gameday/locks``, or below ``~/.local/state``."""
+def state_directory() -> Path:
+    """``$XDG_STATE_HOME/gameday``, or below ``~/.local/state``."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base).absolute() / "gameday" / "locks"
+    return Path(base).absolute() / "gameday"
+
+
+def directory() -> Path:
+    """Of locks, in our state."""
+    return state_directory() / "locks"
 
 
 @contextlib.contextmanager

@@ -115,7 +115,7 @@ class _Reader:
         return Inventory(
             str(self._path), nodes, management, str(known_hosts), controller,
             self._file(estate["gameday_controller_netns"]), groups, bounds.given(),
-            self._workers, policy.policy(),
+            self._workers, policy.policy(self._file),
         )  # fmt: skip
 
     def _problem(self, owner: str, variable: str, what: str, todo: str) -> None:

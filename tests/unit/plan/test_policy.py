@@ -64,3 +64,21 @@ def test_every_mistake_is_said(tmp_path: Path) -> None:
     said = "\n".join(caught.value.problems)
     for what in ("approvals", "Mars/North is no time zone", "ends before it begins"):
         assert what in said, said
+
+
+def test_webhooks_are_named_and_their_urls_are_not(tmp_path: Path) -> None:
+    """A file is looked for beside the inventory; a URL that stands there is not repeated."""
+    told = "      announcements:\n        - {name: ops, format: slack, url_file: ops.url}\n"
+    found = load(tmp_path, ESTATE.replace("  children:\n", told + "  children:\n", 1))
+    (one,) = found.policy.announcements
+    assert one.url_file == str(tmp_path / "ops.url") and one.timeout_s == 10 and not one.required
+    assert inventory_from_json(found.to_json()) == found
+    wrongs = {"url_file: 'https://hooks.test/T0/token'": "url_file: ops.url",
+              "url_env: A, url_file: b": "url_file: ops.url", "name: 'o p s'": "name: ops",
+              "format: irc": "format: slack"}  # fmt: skip
+    for said, wrong in wrongs.items():
+        text = ESTATE.replace("  children:\n", told.replace(wrong, said) + "  children:\n", 1)
+        with pytest.raises(InvalidInput) as caught:
+            load(tmp_path, text)
+        assert "announcements" in "\n".join(caught.value.problems)
+        assert "token" not in f"{caught.value} {caught.value.problems}"
