@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("experiment", type=click.Path(path_type=Path))
 @INVENTORY
+@click.option("--all", "every", is_flag=True, help="EXPERIMENT is a directory: run all of it.")
 @click.option("--yes", is_flag=True, help="Do not ask before arming.")
 @REPORTS
 @APPROVALS
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
 @KEY
 @LOG
 def run(  # noqa: PLR0917 - click passes every option by name
-    experiment: Path, inventory: Path, yes: bool, reports: Path, approvals: Path | None,
-    allowed_signers: Path | None, key: Path | None, log_level: str,
+    experiment: Path, inventory: Path, every: bool, yes: bool, reports: Path,
+    approvals: Path | None, allowed_signers: Path | None, key: Path | None, log_level: str,
 ) -> int:  # fmt: skip
-    """Run EXPERIMENT on the estate of an inventory, and write its signed report."""
+    """Run EXPERIMENT on the estate of an inventory, and write its signed report.
+
+    With --all, the experiments of a directory one after another: the exit code is the worst.
+    """
     from gameday.cli import permit
     from gameday.cli.logs import configure
     from gameday.experiment import load_experiment
@@ -43,6 +47,11 @@ def run(  # noqa: PLR0917 - click passes every option by name
 
     configure(log_level)
     signing_key = load_signing_key(key, ask_passphrase)
+    if every:
+        from gameday.cli.incidents import run_all
+
+        return run_all(experiment, load_inventory(inventory), yes, reports, signing_key,
+                       approvals, allowed_signers)  # fmt: skip
     found_experiment = load_experiment(experiment)
     found_inventory = load_inventory(inventory)
     plan = make_plan(found_experiment, found_inventory)

@@ -55,7 +55,10 @@ class Incident(Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
         description="digest of that file"
     )
-    path: Title | None = Field(default=None, description="which path's lines of it were used")
+    path: Text | None = Field(
+        default=None, description="which path's lines of it, or which series, were used"
+    )
+    query: Text | None = Field(default=None, description="the query that the file answers")
     window: tuple[Title, Title] = Field(description="its beginning and end, RFC 3339 with zone")
     base_us: Annotated[int, Field(ge=0)] = Field(
         description="the usual round trip that was taken off, in microseconds"

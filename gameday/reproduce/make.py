@@ -49,7 +49,8 @@ class Incident:
     Attributes:
         id: its name. sites: between which it is replayed. at: nodes that hold the leases, such
         as the router between. path: which lines of the evidence. fixed_by: what mended it.
-        url, role: what users fetch meanwhile, and the role of who does; empty for nobody.
+        query: that the evidence answers. url, role: what users fetch meanwhile, and the role of
+        who does; empty for nobody.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Incident:
     fixed_by: str = ""
     url: str = ""
     role: str = "user"
+    query: str = ""
 
 
 def planned(
@@ -123,6 +125,7 @@ def _metadata(
     named: dict[str, Any] = {
         "id": incident.id, "evidence": PurePath(evidence.file).name, "sha256": evidence.sha256,
         **({"path": incident.path} if incident.path else {}),
+        **({"query": incident.query} if incident.query else {}),
         "window": [start, end], "base_us": found.base_us, "step_ms": found.step_ms,
         "error_p95_us": found.error_p95_us, "error_max_us": found.error_max_us,
         **({"fixed_by": incident.fixed_by} if incident.fixed_by else {}),
