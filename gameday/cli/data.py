@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``gameday data export``: a workload's history for other checkers."""
+"""``gameday data``: a workload's history and a probe's round trips, for other programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """What the calls of a run's workloads were answered."""
+    """What a run's workloads and probes saw, for other programs."""
 
 
 @data.command()
@@ -48,6 +48,38 @@ def export(
     if kind == "edn" and key is None and len(found.keys) > 1:
         _refuse("edn holds one register", f"add --key with one of: {', '.join(found.keys)}")
     for line in (edn if kind == "edn" else jsonl)(calls, record.span.lo):
+        click.echo(line, nl=False)
+    return 0
+
+
+@data.command()
+@RUN
+@REPORTS
+@click.option("--probe", required=True, help="A probe of round trips: rtt-mesh, icmp, tcp-connect.")
+@click.option("--from", "node", help="The node that looks; needed where there are several pairs.")
+@click.option("--to", "target", help="The node that it looks at.")
+def rtt(
+    run_name: str | None, reports: Path, probe: str, node: str | None, target: str | None
+) -> int:
+    """Print the round trips of one pair in RUN (default: the newest) as CSV; touches no node.
+
+    It is evidence for gameday reproduce. The time is when a look was sent; the round trip lies
+    between rtt_ms and rtt_ms + wait_ms, and is empty where no answer came.
+    """
+    from gameday.cli.report import find_run
+    from gameday.record.record import load
+    from gameday.report import round_trips
+
+    record = load(find_run(reports, run_name))
+    fits = [
+        (a, b)
+        for a, b in round_trips.pairs(record, probe)
+        if node in (None, a) and target in (None, b)
+    ]
+    if len(fits) != 1:
+        there = ", ".join(f"--from {a} --to {b}" for a, b in round_trips.pairs(record, probe)[:12])
+        _refuse(f"{len(fits)} pairs of {probe} fit", f"add one of: {there}")
+    for line in round_trips.csv(record, probe, fits[0]):
         click.echo(line, nl=False)
     return 0
 

@@ -36,6 +36,12 @@ IN_US = {"us": 1, "ms": 1000, "s": 1_000_000}
 @click.option("--rtt-column", help="NAME:UNIT; s, ms, us or ns.")
 @click.option("--loss-column", help="NAME:UNIT; percent, ratio or ppm.")
 @click.option("--path-column", help="NAME of the column that names paths.")
+@click.option("--prometheus", "server", help="Ask this server, http://host:port, and keep its "
+              "answers as EVIDENCE.")  # fmt: skip
+@click.option("--query", default="", help="PromQL for --prometheus.")
+@click.option("--means", help="What the query's values are: rtt:s, rtt:ms, loss:ratio, …")
+@click.option("--token", default="", help="A bearer token's reference: env:NAME or file:/path.")
+@click.option("--ca", default="", help="Certificates of the authority of an https server.")
 @AT
 @URL
 @USERS
@@ -46,9 +52,10 @@ def reproduce(  # noqa: PLR0917 - click passes every option by name
     evidence: Path, site_a: str, site_b: str, inventory: Path, name: str, start: str, end: str,
     base: str | None, quiet: tuple[str, str] | None, step: str | None, hole: str | None, path: str,
     time_column: str | None, rtt_column: str | None, loss_column: str | None,
-    path_column: str | None, at: tuple[str, ...], url: str, role: str, fixed_by: str, output: Path,
+    path_column: str | None, server: str | None, query: str, means: str | None, token: str,
+    ca: str, at: tuple[str, ...], url: str, role: str, fixed_by: str, output: Path,
 ) -> int:  # fmt: skip
-    """Make an experiment of EVIDENCE: round trips or loss as CSV or NDJSON.
+    """Make an experiment of EVIDENCE: round trips or loss as CSV, NDJSON or Prometheus' answers.
 
     The window is replayed between SITE_A and SITE_B. Nothing is touched; run the experiment
     with gameday run.
@@ -56,6 +63,7 @@ def reproduce(  # noqa: PLR0917 - click passes every option by name
     from gameday.plan import load_inventory
     from gameday.reproduce import make, replay
     from gameday.reproduce.columns import parse_column
+    from gameday.reproduce.prometheus import parse_means
     from gameday.reproduce.read import Asked, read
 
     given = {"time": time_column, "rtt": rtt_column, "loss": loss_column, "path": path_column}
@@ -65,17 +73,43 @@ def reproduce(  # noqa: PLR0917 - click passes every option by name
     step_ms = _ms("--step", step) if step else None
     hole_ms = _ms("--hole", hole) if hole else None
     base_us = _us("--base", base) if base else None
+    meaning = parse_means(means) if means else None
     found_inventory = load_inventory(inventory)
-    found = read(evidence, Asked(columns, path))
+    _free(output)
+    if server is not None:
+        _fetch((server, query, token, ca), step_ms, (from_ms, to_ms), still, evidence, meaning)
+    found = read(evidence, Asked(columns, path, meaning))
+    for warning in found.warnings:
+        click.echo(f"Prometheus warns: {warning}", err=True)
     looks = replay.cut(found.looks, from_ms, to_ms, hole_ms, found.file)
     if base_us is None:
         base_us = _base(found, still)
     replayed = replay.replay(looks, from_ms, to_ms, base_us, step_ms)
-    incident = make.Incident(name, (site_a, site_b), at, path, fixed_by, url, role)
+    incident = make.Incident(name, (site_a, site_b), at, path, fixed_by, url, role, query)
     text, _ = make.planned(incident, found, replayed, found_inventory)
-    _write(output, text)
+    _write(output, text.encode())
     _tell(replayed, output)
     return 0
+
+
+def _fetch(  # noqa: PLR0917 - what one question is about
+    asked: tuple[str, str, str, str], step_ms: int | None, window: tuple[int, int],
+    quiet: tuple[int, int] | None, evidence: Path, meaning: object,
+) -> None:  # fmt: skip
+    """Ask Prometheus, and keep what it answers before anything is read from it."""
+    from gameday.errors import InvalidInput
+    from gameday.reproduce import fetch
+
+    server, query, token, ca = asked
+    if not query or step_ms is None or meaning is None:
+        raise InvalidInput("--prometheus needs --query, --means and --step",
+                           "such as --query ping_rtt_seconds --means rtt:s --step 1s")  # fmt: skip
+    _free(evidence)
+    question = fetch.Question(server, query, step_ms, token, ca)
+    fetch.check(question)
+    content = fetch.fetch(question, fetch.spans(window, quiet, step_ms))
+    _write(evidence, content)
+    click.echo(f"kept Prometheus' answers as {evidence}")
 
 
 def _base(evidence: Evidence, quiet: tuple[int, int] | None) -> int:
@@ -128,17 +162,26 @@ def _ms(option: str, text: str) -> int:
     return found // 1000
 
 
-def _write(path: Path, text: str) -> None:
+def _free(path: Path) -> None:
     """A file of somebody's, whose ``fixed_by`` may be edited by hand, is never overwritten."""
     from gameday.errors import InvalidInput
 
+    if path.exists():
+        raise InvalidInput(f"{path} is there already",
+                           "choose another name; answers of Prometheus are read again without "
+                           "--prometheus")  # fmt: skip
+
+
+def _write(path: Path, content: bytes) -> None:
+    from gameday.errors import InvalidInput
+
+    _free(path)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise InvalidInput(f"{path} is there already", "name another file with -o") from error
+        with path.open("xb") as file:
+            file.write(content)
     except OSError as error:
-        raise InvalidInput(f"{path}: cannot write: {error.strerror}", "see -o") from error
+        raise InvalidInput(f"{path}: cannot write: {error.strerror}",
+                           "choose another place") from error  # fmt: skip
 
 
 def _tell(found: Replay, output: Path) -> None:

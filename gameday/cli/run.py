@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("experiment", type=click.Path(path_type=Path))
 @INVENTORY
+@click.option("--all", "every", is_flag=True, help="EXPERIMENT is a directory: run all of it.")
 @click.option("--yes", is_flag=True, help="Do not ask before arming.")
 @REPORTS
 @APPROVALS
@@ -31,14 +32,24 @@ if TYPE_CHECKING:
 @KEY
 @LOG
 def run(  # noqa: PLR0917 - click passes every option by name
-    experiment: Path, inventory: Path, yes: bool, reports: Path, approvals: Path | None,
-    allowed_signers: Path | None, key: Path | None, log_level: str,
+    experiment: Path, inventory: Path, every: bool, yes: bool, reports: Path,
+    approvals: Path | None, allowed_signers: Path | None, key: Path | None, log_level: str,
 ) -> int:  # fmt: skip
-    """Run EXPERIMENT on the estate of an inventory, and write its signed report."""
+    """Run EXPERIMENT on the estate of an inventory, and write its signed report.
+
+    With --all, the experiments of a directory one after another: the exit code is the worst.
+    """
     from gameday.cli import begin, permit
     from gameday.cli.logs import configure
 
     configure(log_level)
+    if every:
+        from gameday.cli.incidents import run_all
+        from gameday.plan import load_inventory
+        from gameday.report.sign import load_signing_key
+
+        return run_all(experiment, load_inventory(inventory), yes, reports,
+                       load_signing_key(key, ask_passphrase), approvals, allowed_signers)  # fmt: skip
     asked = begin.Asked(
         experiment, inventory, reports, approvals or reports / "approvals", allowed_signers, key
     )

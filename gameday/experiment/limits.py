@@ -62,3 +62,6 @@ LIMIT_MS_MAX = 86_400_000
 
 COUNT_MAX = 10**12
 """Keeps counts within what every JSON reader holds exactly."""
+
+STEPS_MAX = 1000
+"""Steps of a recorded series: an hour in steps of five seconds, and each is a line to read."""

@@ -41,6 +41,12 @@ class Links(Strict):
     dashboard: Url | None = Field(default=None, description="where people watch it")
 
 
+Whole = Annotated[int, Field(ge=0)]
+Recorded = tuple[Whole, Whole, Whole, Whole]
+"""A step of evidence: its middle since the window's start (ms), the median of its answers (us),
+how many answers that is, and the share of packets lost (millionths)."""
+
+
 class Incident(Strict):
     """Which incident is reproduced, and from what; ``gameday reproduce`` writes it."""
 
@@ -49,7 +55,10 @@ class Incident(Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
         description="digest of that file"
     )
-    path: Title | None = Field(default=None, description="which path's lines of it were used")
+    path: Text | None = Field(
+        default=None, description="which path's lines of it, or which series, were used"
+    )
+    query: Text | None = Field(default=None, description="the query that the file answers")
     window: tuple[Title, Title] = Field(description="its beginning and end, RFC 3339 with zone")
     base_us: Annotated[int, Field(ge=0)] = Field(
         description="the usual round trip that was taken off, in microseconds"
@@ -59,6 +68,13 @@ class Incident(Strict):
         description="95 of 100 recorded answers are no further from what the fault holds"
     )
     error_max_us: Annotated[int, Field(ge=0)] = Field(description="no recorded answer is further")
+    compare_ms: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="width of a step in which recorded and replayed are compared"
+    )
+    recorded: tuple[Recorded, ...] = Field(
+        default=(), max_length=limits.STEPS_MAX,
+        description="what was recorded, a row a step: [at_ms, rtt_us, answers, loss_ppm]",
+    )  # fmt: skip
     fixed_by: Title | None = Field(default=None, description="the change that is to have mended it")
 
 

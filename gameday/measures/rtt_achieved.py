@@ -14,12 +14,13 @@ from gameday.errors import EvidenceError
 from gameday.faults import profiles
 from gameday.measures.base import Measurement, Part, Unit
 from gameday.measures.common import Stream, probe_plan, unknown, within
+from gameday.measures.round_trips import KINDS, trips
+from gameday.measures.round_trips import slowed as slowed_pairs
 from gameday.measures.words import count, milliseconds
 from gameday.record.columns import Ints
 from gameday.record.looks import Looks
 from gameday.record.record import Record, Seen, Window
 
-KINDS = ("rtt-mesh", "icmp", "tcp-connect", "udp-echo")
 LOOKS_MIN = 3
 """Fewer looks than this, before or inside the window, say nothing about a pair."""
 
@@ -81,7 +82,7 @@ class RttAchieved:
             reason = f"{params.probe} is {planned['kind']}, which measures no round trip"
             return unknown(name, self.kind, self.unit, reason)
         profile, spread = _profile(record, window.fault)
-        slowed = _slowed(record, window.fault)
+        slowed = slowed_pairs(record, window.fault)
         streams = record.seen(params.probe)
         found: list[Achieved] = []
         blind: list[str] = []
@@ -145,17 +146,6 @@ def _profile(record: Record, fault: str) -> tuple[Mapping[str, Any], int]:
     return found, int(planned.get("spread_us", 0)) * US
 
 
-def _slowed(record: Record, fault: str) -> frozenset[Stream]:
-    """Pairs whose packets, there or back, the fault slows down."""
-    planned = record.plan.get("effect", {}).get(fault) or {}
-    found = {(a, b) for a, b in planned.get("shifted", ())}
-    for entry in record.plan["faults"]:
-        sides = entry.get("sides") or {}
-        if entry["name"] == fault and "from" in sides and "to" in sides:
-            found |= {(a, b) for a in sides["from"] for b in sides["to"]}
-    return frozenset(found | {(b, a) for a, b in found})
-
-
 def _pair(
     stream: Stream,
     samples: Sequence[Seen],
@@ -172,8 +162,8 @@ def _pair(
         return "too few answers before the onset"
     if len(good) < LOOKS_MIN:
         return f"{count(len(good), 'answer')} to {len(inside)} looks inside the fault"
-    base = _medians(*_trips(before))
-    low, high = _trips(good)
+    base = _medians(*trips(before))
+    low, high = trips(good)
     low, high = low - base.hi, high - base.lo
     least, most = _asked(good, window, profile)
     # How far added and asked are apart; what the fault's own jitter explains does not count.
@@ -183,14 +173,6 @@ def _pair(
         stream, base, _medians(low, high), _medians(least, most), _medians(near, far),
         len(inside), len(inside) - len(good),
     )  # fmt: skip
-
-
-def _trips(looks: Looks) -> tuple[Ints, Ints]:
-    """Every round trip, least and most; of an echo without what the prober may have spent."""
-    took = looks.end_ns - looks.start_ns
-    known = looks.codes(lambda s: int(s.value.get("rtt_ns", s.value.get("connect_ns", -1))))
-    most = np.where(known < 0, took, known)
-    return most - looks.codes(lambda s: int(s.value.get("wait_ns", 0))), most
 
 
 def _asked(looks: Looks, window: Window, profile: Mapping[str, Any]) -> tuple[Ints, Ints]:

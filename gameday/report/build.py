@@ -29,6 +29,9 @@ from gameday.report.verdict import Objective, judge, judge_run, limit_of
 EVIDENCE_MAX = 40
 """Sentences kept per list; a report is read by people, the record has the rest."""
 
+INCIDENT = ("id", "evidence", "sha256", "path", "window", "fixed_by")
+"""What a report repeats of the incident that its experiment reproduces; the plan has the rest."""
+
 
 def canonical(report: Mapping[str, Any]) -> bytes:
     """The one byte form of a report: sorted keys, compact, UTF-8, no floats, a newline.
@@ -123,7 +126,10 @@ def _approvals(record: Record) -> list[dict[str, Any]]:
 
 def _experiment(record: Record) -> dict[str, Any]:
     metadata = record.plan["experiment"]["metadata"]
+    incident = metadata.get("incident") or {}
+    named = {key: incident[key] for key in INCIDENT if incident.get(key) is not None}
     return {
+        **({"incident": _plain(named)} if named else {}),
         "name": metadata["name"],
         "title": metadata.get("title") or metadata["name"],
         "why": metadata.get("why") or "",

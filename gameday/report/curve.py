@@ -79,7 +79,7 @@ def _chart(
     x: Callable[[int], float], top: int,
 ) -> list[str]:  # fmt: skip
     values = [read(row) for row in rows]
-    most = _round_up(max((high for v in values if v for high in v), default=1.0))
+    most = round_up(max((high for v in values if v for high in v), default=1.0))
     bottom = top + HIGH
 
     def y(value: float) -> float:
@@ -106,8 +106,8 @@ def _chart(
     return body
 
 
-def _round_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, … that is no less."""
+def round_up(value: float) -> float:
+    """The next of 1, 2, 5, 10, 20, … that is no less, for the end of an axis."""
     if value <= 1:
         return 1
     scale = DECADE ** math.floor(math.log10(value))

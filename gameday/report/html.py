@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from gameday.measures.words import count, milliseconds, names, percent, tenths
 from gameday.record.record import Record
-from gameday.report import tables, words
+from gameday.report import replayed, tables, words
 from gameday.report.sign import Identity
 from gameday.report.timeline import draw
 
@@ -38,6 +38,7 @@ def render(report: Mapping[str, Any], record: Record, signer: Identity) -> str:
             done=done_sentences(report, record.plan),
             bars={o["name"]: Markup(bar(o)) for o in report["objectives"]},  # noqa: S704 - numbers only
             tables=small_tables(report),
+            replays=replayed.charts(report),
             parts=[(o, part_rows(o["measurement"])) for o in report["objectives"]],
             timeline_svg=Markup(timeline.svg),  # noqa: S704 - drawn by us, every text escaped there
             timeline_words=timeline.words,

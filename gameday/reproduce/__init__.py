@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An incident's recorded round trips, made into an experiment that replays them. Pure."""
+"""An incident's recorded round trips, made into an experiment that replays them.
+
+Pure, but for ``fetch``, which asks Prometheus.
+"""

@@ -23,10 +23,23 @@ from gameday.plan.make import make_plan
 from gameday.plan.model import Plan
 from gameday.plan.wish import Wish
 from gameday.reproduce.read import Evidence
+from gameday.reproduce.recorded import compare_ms, steps
 from gameday.reproduce.replay import EVERY_MS, Replay
 from gameday.reproduce.series import MS_PER_S, PPM, show_ms, show_time
 
 FAULT = "replay"
+
+PERIOD_MS = 100
+"""Ten looks in the shortest step that is compared, so that a median is over enough of them."""
+
+WITHIN_PERCENT = 5
+"""How far a replay may be from what was recorded, and never less than this share of the measure's
+floor of 20 ms, which is 1 ms."""
+
+AS_RECORDED: dict[str, Any] = {
+    "name": "round trips are as recorded", "measure": "replay-error",
+    "at_most_percent": WITHIN_PERCENT, "params": {"probe": excurse.MESH, "fault": FAULT},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,8 @@ class Incident:
     Attributes:
         id: its name. sites: between which it is replayed. at: nodes that hold the leases, such
         as the router between. path: which lines of the evidence. fixed_by: what mended it.
-        url, role: what users fetch meanwhile, and the role of who does; empty for nobody.
+        query: that the evidence answers. url, role: what users fetch meanwhile, and the role of
+        who does; empty for nobody.
     """
 
     id: str
@@ -46,6 +60,7 @@ class Incident:
     fixed_by: str = ""
     url: str = ""
     role: str = "user"
+    query: str = ""
 
 
 def planned(
@@ -76,15 +91,20 @@ def experiment(
     wish = Wish(incident.sites, found.for_s, rtt_us=found.base_us + most, at=incident.at,
                 url=incident.url, role=incident.role)  # fmt: skip
     data = excurse.experiment(wish, found.base_us, inventory)
+    rows = steps(evidence.looks, found.from_ms, found.for_s)
     ends = {k: v for k, v in data["faults"][0]["params"].items() if k in ("from", "to", "at")}
     return {
         **data,
-        "metadata": _metadata(incident, evidence, found, most),
+        "metadata": _metadata(incident, evidence, found, most, rows),
         "faults": [{
             "name": FAULT, "kind": "excursion", "at_s": 0, "for_s": found.for_s,
             "params": {**ends, "shape": "ramp", "every_ms": EVERY_MS,
                        "points": [_point(point) for point in found.points]},
         }],
+        "probes": [{**probe, "period_ms": PERIOD_MS} if probe["name"] == excurse.MESH else probe
+                   for probe in data["probes"]],
+        "objectives": [*([AS_RECORDED] if any(row[2] for row in rows) else []),
+                       *data["objectives"]],
     }  # fmt: skip
 
 
@@ -95,7 +115,9 @@ def name_of(incident: Incident) -> str:
     return f"{words or 'incident'}-{a}-{b}"[:NAME_MAX].rstrip("-._")
 
 
-def _metadata(incident: Incident, evidence: Evidence, found: Replay, most: int) -> dict[str, Any]:
+def _metadata(
+    incident: Incident, evidence: Evidence, found: Replay, most: int, rows: list[list[int]]
+) -> dict[str, Any]:
     a, b = incident.sites
     lost = max(point.loss_ppm for point in found.points)
     start, end = (show_time(found.from_ms + s * MS_PER_S) for s in (0, found.for_s))
@@ -103,9 +125,11 @@ def _metadata(incident: Incident, evidence: Evidence, found: Replay, most: int) 
     named: dict[str, Any] = {
         "id": incident.id, "evidence": PurePath(evidence.file).name, "sha256": evidence.sha256,
         **({"path": incident.path} if incident.path else {}),
+        **({"query": incident.query} if incident.query else {}),
         "window": [start, end], "base_us": found.base_us, "step_ms": found.step_ms,
         "error_p95_us": found.error_p95_us, "error_max_us": found.error_max_us,
         **({"fixed_by": incident.fixed_by} if incident.fixed_by else {}),
+        "compare_ms": compare_ms(found.for_s), "recorded": rows,
     }  # fmt: skip
     return {
         "name": name_of(incident),

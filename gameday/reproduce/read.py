@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence as CSV or NDJSON to looks, or every mistake in it at once, each with its line."""
+"""Evidence as text to looks, or every mistake in it at once, each with its line.
+
+CSV and NDJSON; answers of Prometheus are for ``gameday.reproduce.prometheus``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from pathlib import Path
 
 from gameday.errors import InvalidInput
 from gameday.experiment.problems import fail_with
-from gameday.reproduce import values
+from gameday.reproduce import prometheus, values
 from gameday.reproduce.columns import Column, Columns, find
 from gameday.reproduce.series import PPM, Look, show_time
 from gameday.reproduce.values import Wrong
@@ -28,19 +31,30 @@ Row = tuple[int, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Asked:
-    """What the evidence's reader was told: columns by option, and which path's rows to take."""
+    """What the evidence's reader was told.
+
+    Attributes:
+        columns: by option. path: which path's rows, or the series with which labels, to take.
+        means: what the values of a query are, rtt or loss, with their unit.
+    """
 
     columns: Mapping[str, Column]
     path: str = ""
+    means: tuple[str, Column] | None = None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was read: the looks, in order, and the digest of the bytes that they come from."""
+    """What was read: the looks, in order, and the digest of the bytes that they come from.
+
+    Attributes:
+        warnings: what the evidence's source said about it itself.
+    """
 
     file: str
     sha256: str
     looks: tuple[Look, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def read(path: Path, asked: Asked) -> Evidence:
@@ -62,11 +76,15 @@ def read(path: Path, asked: Asked) -> Evidence:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InvalidInput(f"{path}:{line}: is not UTF-8 text here", "save it as UTF-8") from error
-    return Evidence(str(path), sha256(content).hexdigest(), parse(text, str(path), asked))
+    digest = sha256(content).hexdigest()
+    if prometheus.is_answer(text):
+        looks, warnings = prometheus.parse(text, str(path), asked.means, asked.path)
+        return Evidence(str(path), digest, looks, warnings)
+    return Evidence(str(path), digest, parse(text, str(path), asked))
 
 
 def parse(text: str, file: str, asked: Asked) -> tuple[Look, ...]:
-    """As ``read``, from text.
+    """As ``read``, from the text of CSV or NDJSON.
 
     Raises:
         InvalidInput: with every mistake found.

@@ -8,7 +8,8 @@ A case changes the synthetic truth, names an objective, and says what must come 
                 "exactly": [1, 2], "holds": 3, "details": {...}, "evidence": "part of it"}}
 
 Those of workloads have ``calls`` instead of ``truth``: see ``tests.unit.synthetic_calls``. Those of
-other probes add ``streams`` to the truth: see ``tests.unit.synthetic_streams``.
+other probes add ``streams`` to the truth: see ``tests.unit.synthetic_streams``. ``incident`` is
+what the experiment's metadata say of the incident that it reproduces.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pytest
 
 from gameday.measures import TABLE
 from gameday.measures.runner import measure_one
+from gameday.record.record import Record
 from tests.unit.synthetic import make_record
 from tests.unit.synthetic_calls import with_calls
 from tests.unit.synthetic_streams import with_streams
@@ -53,6 +55,11 @@ def test_case(path: Path) -> None:
         record = make_record(**truth_fields(case.get("truth", {})))
     if "streams" in case:
         record = with_streams(record, case["streams"])
+    if "incident" in case:
+        experiment = record.plan["experiment"]
+        metadata = {**experiment["metadata"], "incident": case["incident"]}
+        plan = {**record.plan, "experiment": {**experiment, "metadata": metadata}}
+        record = Record(plan, record.events, record.samples)
     objective = {"name": path.stem, "measure": path.parent.name, "params": case["params"]}
     found, expect = measure_one(record, objective), case["expect"]
     assert found.status == expect["status"], found.reason
