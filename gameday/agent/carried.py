@@ -9,8 +9,26 @@ import os
 import sys
 from pathlib import Path
 
+from gameday.agent import vigil
 from gameday.agent.vigil import HOME
 from gameday.errors import NodeError
+
+ALLOWED = Path("/etc/gameday/carried")
+"""Digests, one a line, on a node that was prepared: whoever may only start the agent there must not
+bring programs of their own as libraries."""
+
+
+def check_allowed(sha256: str, allowed: Path = ALLOWED) -> None:
+    """Refuse an archive that a prepared node was not prepared for.
+
+    Raises:
+        NodeError: where there is a list, and it has not got this digest.
+    """
+    if not vigil.LOCAL and allowed.exists():
+        if sha256 in allowed.read_text(encoding="ascii").split():
+            return
+        raise NodeError(f"this node takes no library {sha256[:12]}: prepare it for this version "
+                        "(gameday nodes prepare)")  # fmt: skip
 
 
 def path_of(sha256: str, home: str = HOME) -> Path:
@@ -36,6 +54,7 @@ def keep(sha256: str, content: str, home: str = HOME) -> None:
     Raises:
         NodeError: where the bytes are not those of the digest.
     """
+    check_allowed(sha256)
     path, data = path_of(sha256, home), base64.b64decode(content)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise NodeError("a carried archive differs from what was sent")
@@ -51,6 +70,7 @@ def use(sha256: str, home: str = HOME) -> None:
     Raises:
         NodeError: where it is not there as it was sent.
     """
+    check_allowed(sha256)
     if not there(sha256, home):
         raise NodeError(f"the carried archive {sha256[:16]} is not on this node")
     path = str(path_of(sha256, home))

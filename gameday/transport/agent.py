@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import paramiko
@@ -26,6 +27,12 @@ PATIENCE_S = {"sweep": 120}
 says, and takes half a minute on a starved router."""
 
 ANSWER_BYTES_MAX = 8 << 20
+
+SEALED = "/etc/gameday"
+"""Where ``gameday nodes prepare`` puts the agent."""
+
+ISOLATED = ("-I", "-S")
+"""Python's flags that a prepared node's sudo rule names: nothing of the user's is imported."""
 
 
 class Channel(Protocol):
@@ -128,9 +135,10 @@ class Agent:
         self._drop()
         connection = Connection(self.address)
         try:
-            path, is_new = push(connection)
-            self._check_sudo(connection)
-            argv = ["sudo", "-n", self.address.python, path]
+            path, is_sealed, is_new = push(connection)
+            python = [self.address.python, *(ISOLATED if is_sealed else ())]
+            self._check_sudo(connection, [*python, path] if is_sealed else [])
+            argv = ["sudo", "-n", *python, path]
             if is_new:
                 # Unpacking and compiling belong to the push, not to the first lease's arming.
                 connection.run([*argv, "prepare"])
@@ -149,10 +157,12 @@ class Agent:
             self._connection.close()
         self._connection, self._channel, self._rest = None, None, b""
 
-    def _check_sudo(self, connection: Connection) -> None:
-        status, _, err = connection.run(
-            ["sudo", "-n", self.address.python, "-c", "import sys; sys.exit(0)"]
-        )
+    def _check_sudo(self, connection: Connection, sealed: Sequence[str]) -> None:
+        asked = [self.address.python, "-c", "import sys; sys.exit(0)"]
+        if sealed:
+            # Only this is allowed on a prepared node, so sudo is asked instead of tried.
+            asked = ["-l", *sealed, "serve"]
+        status, _, err = connection.run(["sudo", "-n", *asked])
         if status == 0:
             return
         said = err.decode(errors="replace").strip().splitlines()
@@ -160,7 +170,8 @@ class Agent:
         if "password" in reason:
             raise NodeError(
                 f"{self.node}: sudo asks {self.address.user} for a password",
-                f"allow `{self.address.user} ALL=(root) NOPASSWD: {self.address.python}` there",
+                f"prepare the node for this version: gameday nodes prepare; or allow "
+                f"`{self.address.user} ALL=(root) NOPASSWD: {self.address.python}` there",
             )
         raise NodeError(f"{self.node}: cannot run {self.address.python} with sudo: {reason}",
                         "set ansible_python_interpreter, or install python3 there")  # fmt: skip
@@ -202,8 +213,12 @@ class Agent:
         return line
 
 
-def push(connection: Connection) -> tuple[str, bool]:
-    """Make sure the node has this agent; returns its path there, and whether it was sent.
+def push(connection: Connection) -> tuple[str, bool, bool]:
+    """Make sure the node has this agent.
+
+    Returns:
+        Its path there; whether that is the sealed one of a prepared node, which only root can
+        change; whether it was sent just now.
 
     Raises:
         Unreachable, NodeError: as ``Connection``; NodeError also where the digest differs
@@ -212,15 +227,22 @@ def push(connection: Connection) -> tuple[str, bool]:
     package = agent_package()
     directory = ".gameday"
     path = f"{directory}/agent-{package.sha256[:16]}.pyz"
-    if _digest(connection, path) == package.sha256:
-        return path, False
+    sealed = f"{SEALED}/agent-{package.sha256[:16]}.pyz"
+    there = _digests(connection, sealed, path)
+    if there.get(sealed) == package.sha256:
+        return sealed, True, False
+    if there.get(path) == package.sha256:
+        return path, False, False
     connection.run(["mkdir", "-p", "-m", "0700", directory])
     connection.put(package.content, path)
-    if _digest(connection, path) != package.sha256:
+    if _digests(connection, path).get(path) != package.sha256:
         raise NodeError(f"{connection.address.node}: {path} differs from what was pushed")
-    return path, True
+    return path, False, True
 
 
-def _digest(connection: Connection, path: str) -> str:
-    status, out, _ = connection.run(["sha256sum", "--", path])
-    return out.decode().split(" ")[0] if status == 0 else ""
+def _digests(connection: Connection, *paths: str) -> dict[str, str]:
+    """SHA-256 of the files that are there, by their paths."""
+    # Its status says only that not all of them are there.
+    _, out, _ = connection.run(["sha256sum", "--", *paths])
+    lines = (line.partition("  ") for line in out.decode().splitlines())
+    return {path: digest for digest, _, path in lines}

@@ -15,7 +15,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 LAYERS = [
     "errors", "ticks", "clock", "record", "faults", "probes", "measures", "experiment", "plan",
-    "reproduce", "agent", "transport", "conduct", "report", "lab", "drills", "cli",
+    "reproduce", "agent", "transport", "conduct", "report", "lab", "drills", "nodes", "cli",
 ]  # fmt: skip
 """A package imports only from packages to its left; the order is architecture's."""
 

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One playbook over some nodes, through ansible-runner, from the controller itself.
+
+Ansible reads the user's own inventory, so whatever it knows of the way to a node (jump hosts,
+vaulted passwords, plugins) holds here too. Only two things are put before it: who logs in, and
+that host keys must be the pinned ones, those of jump hosts as well.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gameday.errors import CannotRun, RequirementFailed
+from gameday.nodes.outcome import Outcome, Progress
+from gameday.transport import netns
+
+FORKS_MAX = 50
+"""Nodes that Ansible works on at once; each costs a process of 60 MB here."""
+
+CONNECT_S, PERSIST_S = 10, 15
+SAID_MAX = 600
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run, and where.
+
+    Attributes:
+        playbook: its file name. inventory: path. nodes: their names.
+        variables: extra variables of the play. files: more files beside the playbook, by name.
+        known_hosts: pinned host keys. controller_netns: namespace to work from, or None.
+        login: the user that logs in; "" for each node's own.
+        sudo_password: "" where sudo asks for none.
+        check: change nothing, and say what would be changed. diff: say how.
+    """
+
+    playbook: str
+    inventory: Path
+    nodes: Sequence[str]
+    variables: Mapping[str, Any]
+    known_hosts: Path
+    controller_netns: str | None = None
+    login: str = ""
+    # Never shown where a job is.
+    sudo_password: str = field(default="", repr=False)
+    check: bool = False
+    diff: bool = False
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def playbooks() -> Path:
+    """Directory of the playbooks: inside the installed package, or beside it in a checkout."""
+    here = Path(__file__).parent
+    for found in (here / "playbooks", here.parents[1] / "playbooks"):
+        if (found / "prepare.yaml").is_file():
+            return found
+    raise RequirementFailed(f"the playbooks are neither in {here} nor beside the package")
+
+
+def run(job: Job, tell: Callable[[str], None]) -> dict[str, Outcome]:
+    """Run a job to its end; outcomes by node, of all its nodes whatever happens.
+
+    Raises:
+        CannotRun: where ansible-runner or Ansible are missing, or the playbook could not begin.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="gameday-nodes-"))
+    try:
+        write(directory, job)
+        progress = Progress(job.nodes, tell, job.diff)
+        # Only this thread, and the processes that it starts, move to the namespace.
+        with ThreadPoolExecutor(1, initializer=enter, initargs=(job.controller_netns,)) as pool:
+            status = pool.submit(_play, directory, job, progress).result()
+        _check_begun(progress, status)
+        return progress.outcomes
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def write(directory: Path, job: Job) -> None:
+    """The directory that ansible-runner works on."""
+    project = directory / "project"
+    shutil.copytree(playbooks(), project, ignore=shutil.ignore_patterns("README.md", "__pycache__"))
+    for name, content in job.files.items():
+        (project / name).write_bytes(content)
+    (project / "limit").write_text("\n".join(job.nodes) + "\n", encoding="utf-8")
+    (project / "ssh_config").write_text(ssh_config(job.known_hosts), encoding="utf-8")
+
+
+def ssh_config(known_hosts: Path) -> str:
+    """What ssh shall do, whoever else says otherwise: the first value that it finds counts.
+
+    A file instead of options, since ssh hands the file on to the ssh that goes to a jump host.
+    """
+    own = Path.home() / ".ssh" / "config"
+    lines = ["StrictHostKeyChecking yes", f'UserKnownHostsFile "{known_hosts}"',
+             "GlobalKnownHostsFile none", "KnownHostsCommand none", "UpdateHostKeys no",
+             f"ConnectTimeout {CONNECT_S}", f'Include "{own}"',
+             "Include /etc/ssh/ssh_config"]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def variables(job: Job, config: str) -> dict[str, Any]:
+    """The play's extra variables, which win over those of any inventory.
+
+    Args:
+        config: path of the configuration for ssh.
+    """
+    # What follows after ours still counts: ansible_ssh_common_args, as with a jump host.
+    args = ["-F", config, "-o", "ControlMaster=auto", "-o", f"ControlPersist={PERSIST_S}"]
+    return {**job.variables, "ansible_ssh_args": shlex.join(args),
+            **({"ansible_user": job.login} if job.login else {})}  # fmt: skip
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """For Ansible: ours, with the programs beside this Python, and the user's own ansible.cfg."""
+    # A virtual environment that nobody activated has ansible-playbook, but not on its PATH.
+    beside = str(Path(sys.executable).parent)
+    found = {
+        "PATH": os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]),
+        "ANSIBLE_HOST_KEY_CHECKING": "true", "ANSIBLE_PIPELINING": "true",
+        "ANSIBLE_RETRY_FILES_ENABLED": "false", "ANSIBLE_DEPRECATION_WARNINGS": "false",
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
+        "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+    }  # fmt: skip
+    own = Path("ansible.cfg").resolve()
+    if own.is_file() and "ANSIBLE_CONFIG" not in os.environ:
+        # ansible-runner works in a directory of its own, where it would not be found.
+        found["ANSIBLE_CONFIG"] = str(own)
+    return found
+
+
+def command_line(job: Job, directory: Path) -> str:
+    """Options of ansible-playbook."""
+    words = ["--forks", str(max(1, min(FORKS_MAX, len(job.nodes)))),
+             "--limit", f"@{directory}/project/limit"]  # fmt: skip
+    words += ["--check"] if job.check else []
+    words += ["--diff"] if job.diff else []
+    words += ["--ask-become-pass"] if job.sudo_password else []
+    return shlex.join(words)
+
+
+def runner() -> Any:
+    """``ansible_runner.run``.
+
+    Raises:
+        CannotRun: where it is not installed.
+    """
+    try:
+        from ansible_runner.interface import run as found
+    except ImportError as error:
+        raise CannotRun("preparing nodes needs ansible-runner, which is not installed",
+                        "pip install 'gameday[nodes]'") from error  # fmt: skip
+    return found
+
+
+def _play(directory: Path, job: Job, progress: Progress) -> str:
+    passwords = {r"BECOME password.*:\s*?$": job.sudo_password} if job.sudo_password else None
+    done = runner()(
+        private_data_dir=str(directory), playbook=job.playbook, inventory=str(job.inventory),
+        extravars=variables(job, f"{directory}/project/ssh_config"),
+        envvars=environment(directory), cmdline=command_line(job, directory),
+        passwords=passwords, quiet=True, event_handler=progress.event,
+    )  # fmt: skip
+    return str(done.status)
+
+
+def _check_begun(progress: Progress, status: str) -> None:
+    """Where no node heard anything, the reason is not any node's.
+
+    Raises:
+        CannotRun: with what Ansible said.
+    """
+    touched = any(one.done or one.failed or one.changed for one in progress.outcomes.values())
+    if touched or not progress.outcomes:
+        return
+    said = " ".join(" ".join(progress.said).split())[-SAID_MAX:]
+    raise CannotRun(f"the playbook did not begin ({status}): {said or 'Ansible said nothing'}",
+                    "is ansible-core installed beside gameday?")  # fmt: skip
+
+
+def enter(path: str | None) -> None:
+    """Move this thread into the controller's network namespace, where it has one."""
+    if path:
+        netns.enter(path)
