@@ -48,8 +48,9 @@ def run(  # noqa: PLR0917 - click passes every option by name
         from gameday.plan import load_inventory
         from gameday.report.sign import load_signing_key
 
-        return run_all(experiment, load_inventory(inventory), yes, reports,
-                       load_signing_key(key, ask_passphrase), approvals, allowed_signers)  # fmt: skip
+        signing_key = load_signing_key(key, ask_passphrase)
+        return run_all(experiment, load_inventory(inventory), yes, reports, signing_key,
+                       approvals, allowed_signers)  # fmt: skip
     asked = begin.Asked(
         experiment, inventory, reports, approvals or reports / "approvals", allowed_signers, key
     )
