@@ -72,7 +72,8 @@ class Connection:
         Raises:
             Unreachable: where the connection broke. NodeError: where the node refused.
         """
-        draft = f"{path}.new"
+        # Named after the node: several may share one home directory, and be sent this at once.
+        draft = f"{path}.{self.address.node}.new"
         # A write to a connection that makes no progress blocks inside paramiko, whatever
         # time-out its channel has; only closing the transport ends it.
         watchdog = threading.Timer(PUT_TIMEOUT_S, self._client.close)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run all benchmarks and write docs/benchmarks.md: ``python -m tests.bench [--quick | --clean]``.
+"""Run all benchmarks and write docs/benchmarks.md: ``python -m tests.bench [OPTION]``.
 
---quick measures two sizes once and prints the page without writing it; --clean only removes what
-a killed benchmark left. Exit code 1 where something that is asked was not reached.
+--quick measures two sizes once and prints the page without writing it; --workers [NODES] only
+measures hundreds of nodes behind remote workers and writes that part of the page (with a number:
+that one size, printed); --clean only removes what a killed benchmark left. Exit code 1
+where something that is asked was not reached.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from gameday.clock import NS_PER_S
 from gameday.errors import CannotRun, GamedayError
 from gameday.lab import system
 from gameday.transport import netns
-from tests.bench import arming, changes, footprint, load, page, volume
+from tests.bench import arming, changes, footprint, load, page, relayed, volume
 from tests.bench.estate import Estate
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
@@ -33,13 +35,19 @@ PLAN = ((5, 6, 2), (10, 2, 1), (20, 2, 1), (50, 4, 2))
 QUICK = ((2, 1, 1), (5, 1, 1))
 
 
+RELAYED = (100, 500)
+"""Nodes behind remote workers."""
+
 VOLUME = 5_000_000
 """Samples in the record that is measured."""
 
 
 def main(arguments: list[str]) -> int:
     """Dispatch; returns the exit code."""
-    if arguments not in ([], ["--quick"], ["--clean"]):
+    sizes = RELAYED
+    if arguments[:1] == ["--workers"] and len(arguments) == 2 and arguments[1].isdigit():
+        arguments, sizes = arguments[:1], (int(arguments[1]),)
+    if arguments not in ([], ["--quick"], ["--workers"], ["--clean"]):
         sys.stderr.write(__doc__ or "")
         return 2
     if arguments == ["--clean"]:
@@ -48,6 +56,8 @@ def main(arguments: list[str]) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     signal.signal(signal.SIGTERM, stop)
     try:
+        if arguments == ["--workers"]:
+            return workers(sizes)
         return bench(QUICK if arguments else PLAN, not arguments)
     except GamedayError as error:
         for line in (error.message, *getattr(error, "problems", ())):
@@ -80,7 +90,9 @@ def bench(plan: tuple[tuple[int, int, int], ...], write: bool) -> int:
     found = page.Measured(facts(), sizes, push_s, cost, changed, many, carried, minutes)
     text = page.render(found)
     if write:
+        part = page.part(PAGE)
         PAGE.write_text(text, encoding="utf-8")
+        page.write_part(PAGE, part)
         say(f"written: {PAGE}")
     else:
         sys.stdout.write(text)
@@ -88,6 +100,30 @@ def bench(plan: tuple[tuple[int, int, int], ...], write: bool) -> int:
     for line in missed:
         say(f"not reached: {line}")
     return 1 if missed else 0
+
+
+def workers(sizes: tuple[int, ...]) -> int:
+    """Measure each size on an estate of its own; returns the exit code."""
+    system.check_machine({})
+    found = []
+    back = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    for nodes in sizes:
+        begin = clock.mono_ns()
+        with Estate(nodes) as estate:
+            say(f"{nodes} nodes are up after {(clock.mono_ns() - begin) / NS_PER_S:.0f} s")
+            netns.enter(f"/proc/{estate.pids['ctl']}/ns/net")
+            try:
+                found.append(relayed.measure(estate))
+            finally:
+                netns.enter(f"/proc/self/fd/{back}")
+        say(f"{found[-1]}")
+    os.close(back)
+    if sizes == RELAYED:
+        page.write_part(PAGE, relayed.table(found))
+        say(f"written: {PAGE}")
+    else:
+        sys.stdout.write(relayed.table(found) + "\n")
+    return 0 if all(one.clean and not one.lost for one in found) else 1
 
 
 def facts() -> list[tuple[str, str]]:

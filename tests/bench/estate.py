@@ -19,7 +19,6 @@ from typing import Any
 
 import yaml
 
-from gameday import clock
 from gameday.errors import CannotRun
 from gameday.lab import nodes, system
 from gameday.lab.parts import access
@@ -27,12 +26,18 @@ from gameday.transport import netns
 
 STATES = Path("/run/gameday-bench")
 MARK = "GAMEDAY_BENCH_MEMBER"
-MANAGEMENT, CONTROLLER, SENDER = "198.19.0.0/24", "198.19.0.1", "198.18.0.250"
-BROADCAST = "198.18.0.255"
+MANAGEMENT, CONTROLLER, SENDER = "198.19.0.0/22", "198.19.0.1", "198.18.3.250"
+BROADCAST = "198.18.3.255"
 FIRST = 10
 """Last number of the first node's addresses."""
 
-UP_TIMEOUT_S = 60
+NODES_MAX = 900
+"""A bridge has 1024 ports, and the networks 1022 addresses."""
+
+PERMANENT_ABOVE = 200
+"""Beyond so many nodes neighbours are written down: all namespaces together learn only 1024."""
+
+UP_TIMEOUT_S = 300
 DOWN_TIMEOUT_S = 20
 
 
@@ -47,6 +52,8 @@ class Estate:
 
     def __init__(self, count: int, name: str = "default") -> None:
         self.name, self.state = name, STATES / name
+        if count > NODES_MAX:
+            raise CannotRun(f"{count} nodes are more than {NODES_MAX}")
         self.names = [f"b{number:02}" for number in range(1, count + 1)]
         self.inventory = self.state / "inventory.yaml"
         self.control = self.state / "cp"
@@ -83,11 +90,16 @@ class Estate:
 
     def address(self, name: str) -> str:
         """Management address of a node."""
-        return f"198.19.0.{FIRST + self.names.index(name)}"
+        return f"198.19.{self._place(name)}"
 
     def data_address(self, name: str) -> str:
         """Data address of a node."""
-        return f"198.18.0.{FIRST + self.names.index(name)}"
+        return f"198.18.{self._place(name)}"
+
+    def _place(self, name: str) -> str:
+        """The last two numbers of a node's addresses."""
+        number = FIRST + int(name[1:]) - 1
+        return f"{number // 256}.{number % 256}"
 
     def inside(self, name: str) -> int:
         """Process 1 of a node, as this machine numbers it."""
@@ -132,8 +144,10 @@ class Estate:
         nodes.make_key(home / key[1:], name)
         nodes.make_homes(home / "home", client)
         lines = ["link set lo up", "link set data0 up", "link set mgmt0 up",
-                 f"addr add {self.data_address(name)}/24 broadcast {BROADCAST} dev data0",
-                 f"addr add {self.address(name)}/24 dev mgmt0"]  # fmt: skip
+                 f"addr add {self.data_address(name)}/22 broadcast {BROADCAST} dev data0",
+                 f"addr add {self.address(name)}/22 dev mgmt0"]  # fmt: skip
+        if len(self.names) > PERMANENT_ABOVE:
+            lines.append(f"neigh add {CONTROLLER} lladdr {_mac(CONTROLLER)} dev mgmt0")
         (home / "ip").write_text("\n".join(lines) + "\n", encoding="ascii")
         public = (home / f"{key[1:]}.pub").read_text(encoding="ascii")
         return f"{self.address(name)} {public}"
@@ -144,12 +158,20 @@ class Estate:
         lines = [f"link add name {bridge} type bridge\nlink set {bridge} up"
                  for bridge in ("data", "mgmt")]  # fmt: skip
         for name, bridge, outer, inner in links:
-            lines += [f"link add {outer} type veth peer name {inner} netns {self.pids[name]}",
+            mac = f"address {_mac(self._management(name))} " if bridge == "mgmt" else ""
+            lines += [f"link add {outer} type veth peer name {inner} {mac}netns {self.pids[name]}",
                       f"link set {outer} master {bridge}", f"link set {outer} up"]  # fmt: skip
         system.ip_batch(self.pids["core"], "\n".join(lines))
         for name, device, address in (("ctl", "mgmt0", CONTROLLER), ("far", "data0", SENDER)):
             system.ip_batch(self.pids[name], f"link set lo up\nlink set {device} up\n"
-                            f"addr add {address}/24 broadcast + dev {device}\n")  # fmt: skip
+                            f"addr add {address}/22 broadcast + dev {device}\n")  # fmt: skip
+        if len(self.names) > PERMANENT_ABOVE:
+            known = [f"neigh add {self.address(name)} lladdr {_mac(self.address(name))} dev mgmt0"
+                     for name in self.names]  # fmt: skip
+            system.ip_batch(self.pids["ctl"], "\n".join(known))
+
+    def _management(self, name: str) -> str:
+        return CONTROLLER if name == "ctl" else self.address(name)
 
     def _wait_ready(self) -> None:
         """Wait for every node's sshd.
@@ -157,18 +179,14 @@ class Estate:
         Raises:
             CannotRun: naming a node whose sshd does not answer, with its log.
         """
-        deadline = clock.mono_ns() + UP_TIMEOUT_S * clock.NS_PER_S
-        for name in self.names:
-            while not self._answers(name):
-                if clock.mono_ns() > deadline:
-                    log = (self.state / f"{name}.log").read_text(encoding="utf-8")[-300:]
-                    raise CannotRun(f"sshd of {name} does not answer: {log}")
-                clock.sleep_until_mono(clock.mono_ns() + 20 * clock.NS_PER_MS)
-
-    def _answers(self, name: str) -> bool:
-        argv = [sys.executable, "-c", ANSWERS, self.address(name)]
+        argv = [sys.executable, "-c", ANSWERS, f"{UP_TIMEOUT_S}", *map(self.address, self.names)]
         enter = ["nsenter", f"--net=/proc/{self.pids['ctl']}/ns/net"]
-        return system.run_ok([*enter, *argv]) == 0
+        done = subprocess.run([*enter, *argv], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            silent = next((n for n in self.names if self.address(n) == done.stdout.strip()), "")
+            log = (self.state / f"{silent}.log").read_text(encoding="utf-8") if silent else ""
+            raise CannotRun(f"sshd of {silent or 'a node'} does not answer: "
+                            f"{log[-300:]}{done.stderr[-300:]}")  # fmt: skip
 
     def _inventory(self) -> str:
         near: dict[str, Any] = {
@@ -192,10 +210,40 @@ class Estate:
         return yaml.safe_dump(data, sort_keys=False)
 
 
+def _mac(address: str) -> str:
+    """A link address that follows from an IPv4 address."""
+    return ":".join(["02", "00", *(f"{int(part):02x}" for part in address.split("."))])
+
+
 ANSWERS = """\
-import socket, sys
-sys.exit(socket.create_connection((sys.argv[1], 22), 1).recv(4) != b"SSH-")
+import socket, sys, time
+until = time.monotonic() + float(sys.argv[1])
+for address in sys.argv[2:]:
+    while True:
+        try:
+            with socket.create_connection((address, 22), 1) as one:
+                if one.recv(4) == b"SSH-":
+                    break
+        except OSError:
+            pass
+        if time.monotonic() > until:
+            sys.exit(print(address) or 1)
+        time.sleep(0.02)
 """
+"""Waits until every sshd answers; prints the first that does not in time."""
+
+
+def share_agent(estate: Estate) -> None:
+    """Give every node the agent that the first one has, as links to the same files.
+
+    Pushing and compiling it takes each node a second of these cores; no real estate shares them.
+    """
+    first = estate.state / estate.names[0]
+    for name in estate.names[1:]:
+        (estate.state / name / "lib/gameday").mkdir(mode=0o700)
+        for directory in ("lib/gameday/agent", "home/gameday/.gameday"):
+            target = estate.state / name / directory
+            system.run(["cp", "-a", "--link", str(first / directory), str(target)])
 
 
 def forget_agent(estate: Estate, names: list[str]) -> None:

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,9 @@ def measure(estate: Estate, seconds: int = SECONDS) -> Load:
         home = Path(name)
         path = home / "load.yaml"
         path.write_text(yaml.safe_dump(_experiment(vantages, peers, seconds)), encoding="utf-8")
-        _gameday(home, "keygen")
+        gameday(home, "keygen")
         begin = clock.mono_ns()
-        usage, memory_kb = _gameday(
+        usage, memory_kb = gameday(
             home, "run", str(path), "-i", str(estate.inventory), "--yes",
             "--reports", str(home / "reports"),
         )  # fmt: skip
@@ -114,8 +115,12 @@ def _experiment(vantages: list[str], peers: list[str], seconds: int) -> dict[str
     }  # fmt: skip
 
 
-def _gameday(home: Path, *argv: str) -> tuple[Any, int]:
-    """Run a command of gameday; what it used (``resource``), and KiB at most until a run ended."""
+def gameday(home: Path, *argv: str, codes: Container[int] = (0,)) -> tuple[Any, int]:
+    """Run a command of gameday; what it used (``resource``), and KiB at most until a run ended.
+
+    Raises:
+        CannotRun: where it ended with another exit code than these.
+    """
     environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config"),
                    "PYTHONPATH": str(ROOT)}  # fmt: skip
     log = home / "log"
@@ -131,7 +136,7 @@ def _gameday(home: Path, *argv: str) -> tuple[Any, int]:
             clock.sleep_until_mono(clock.mono_ns() + LOOK_NS)
             ended, status, usage = os.wait4(process.pid, os.WNOHANG)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    if process.returncode not in codes:
         said = log.read_text(encoding="utf-8")[-2000:]
         raise CannotRun(f"gameday {argv[0]} ended with {process.returncode}: {said}")
     return usage, memory_kb

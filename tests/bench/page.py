@@ -40,6 +40,22 @@ class Measured:
     minutes: int
 
 
+PART_BEGIN, PART_END = "<!-- workers -->\n", "\n<!-- /workers -->"
+"""Around what ``--workers`` measures, which is a run of its own."""
+
+
+def part(page: Path) -> str:
+    """The part of the page that ``--workers`` wrote."""
+    return page.read_text(encoding="utf-8").partition(PART_BEGIN)[2].partition(PART_END)[0]
+
+
+def write_part(page: Path, text: str) -> None:
+    """Put it into the page, instead of what was there."""
+    head, begin, rest = page.read_text(encoding="utf-8").partition(PART_BEGIN)
+    _, end, tail = rest.partition(PART_END)
+    page.write_text(head + begin + text + end + tail, encoding="utf-8")
+
+
 def render(found: Measured) -> str:
     """The whole page."""
     one = found.footprint
