@@ -20,7 +20,7 @@ from typing import Any
 
 from gameday import clock
 from gameday.errors import CannotRun
-from gameday.lab import nodes, optional, ready, routers, system
+from gameday.lab import host_time, nodes, optional, ready, routers, system
 from gameday.lab import topology as t
 from gameday.lab.inventory import render
 from gameday.lab.parts import READY
@@ -69,7 +69,8 @@ class Lab:
         if self.whole() and self.parts() == parts:
             with contextlib.suppress(CannotRun):
                 ready.wait(self, SETTLE_TIMEOUT_S)
-                return ["the lab was up already", ready.place_leader(self)]
+                done = ["the lab was up already", ready.place_leader(self), self._keep_time()]
+                return [line for line in done if line]
         self.down()
         begin = clock.mono_ns()
         try:
@@ -79,13 +80,19 @@ class Lab:
                 (self.state / "nodes" / one.name / "run" / READY).touch()
             ready.wait(self, UP_TIMEOUT_S)
             placed = ready.place_leader(self)
+            stepped = self._keep_time()
             ready.wait(self, UP_TIMEOUT_S)
         except BaseException:
             self._keep_logs()
             self.down()
             raise
         took = (clock.mono_ns() - begin) / clock.NS_PER_S
-        return [f"the lab is up ({took:.1f} s)", placed, f"inventory: {self.inventory}"]
+        done = [f"the lab is up ({took:.1f} s)", placed, stepped, f"inventory: {self.inventory}"]
+        return [line for line in done if line]
+
+    def _keep_time(self) -> str:
+        """Routers that have a kernel of their own get the host's clock; what was done."""
+        return "" if self._known()["netem"] else host_time.keep(self)
 
     def _start(self, parts: tuple[str, ...]) -> None:
         self.state.mkdir(parents=True, mode=0o700)

@@ -29,6 +29,9 @@ def draw(rows: Sequence[Row], kept: int | None, broke: int | None) -> Markup:
     body: list[str] = []
     y = HEAD
     for title, read in CHARTS:
+        if not any(read(row) for row in rows):
+            # Nobody watched that: an empty chart would look like none of it.
+            continue
         body += _chart(title, read, rows, x, y)
         y += HIGH + GAP
     body += _answer(x, kept, broke, y - GAP)

@@ -225,6 +225,20 @@ def test_up_on_a_running_lab_says_so_and_puts_the_leader_back(lab: Lab) -> None:
     assert lab.processes() == before
 
 
+def test_up_puts_the_routers_clock_right(lab: Lab) -> None:
+    """Only where the routers have a kernel, and so a clock, of their own."""
+    address = t.router_management(t.SITES[0])
+    kernel = ssh(lab, "gameday", address, "cat /proc/cpuinfo").stdout
+    if "User Mode Linux" not in kernel:
+        assert "clock" not in cli("up", "--name", NAME).stdout
+        return
+    behind = "import time; time.clock_settime(time.CLOCK_REALTIME, time.time() - 7)"
+    assert ssh(lab, "gameday", address, f"sudo -n python3 -c '{behind}'").returncode == 0
+    done = cli("up", "--name", NAME)
+    assert re.search(r"clock was -[67]\.\d+ s off and was stepped", done.stdout), done.stdout
+    assert "clock" not in cli("up", "--name", NAME).stdout
+
+
 def test_a_dead_node_is_told_and_up_makes_the_lab_anew(lab: Lab) -> None:
     os.kill(lab.pid("lon-1"), signal.SIGKILL)
     done = cli("status", "--name", NAME)
