@@ -65,10 +65,11 @@ def add(  # noqa: PLR0917 - click passes every option by name
 
     What a run would ask for with nobody there is checked now. Nothing is broken now.
     """
-    kind = output if output != "systemd" else "system" if _is_system(system) else "user"
+    of_system = _is_system(system)
+    kind = output if output != "systemd" else "system" if of_system else "user"
     return add_drill(Wish(
-        experiment, inventory, on, name, time_zone, kind, only_print, environment_file, image,
-        claim, directory, reports, approvals, allowed_signers, key,
+        experiment, inventory, on, name, time_zone, kind, of_system, only_print,
+        environment_file, image, claim, directory, reports, approvals, allowed_signers, key,
     ))  # fmt: skip
 
 

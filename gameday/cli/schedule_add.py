@@ -20,7 +20,11 @@ DATES_SHOWN = 4
 
 @dataclass(frozen=True)
 class Wish:
-    """The command's options, as they were given; ``kind`` as a drill has it."""
+    """The command's options, as they were given; ``kind`` as a drill has it.
+
+    Attributes:
+        system: drills of the system, not of a user: where the file is kept.
+    """
 
     experiment: Path
     inventory: Path
@@ -28,6 +32,7 @@ class Wish:
     name: str | None
     time_zone: str
     kind: str
+    system: bool
     only_print: bool
     environment_file: Path | None
     image: str
@@ -76,7 +81,7 @@ def add_drill(wish: Wish) -> int:
 def _directory(wish: Wish) -> Path:
     from gameday.drills import schedule
 
-    kind = "system" if wish.kind != "user" and os.geteuid() == 0 else "user"
+    kind = "system" if wish.system else "user"
     return (wish.directory or schedule.default_directory(kind)).absolute()
 
 

@@ -12,6 +12,7 @@ printed: the layout is built in a directory elsewhere and must give the same byt
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import stat
@@ -211,16 +212,16 @@ def unpack(source: Path, target: Path) -> int:
     """
     count = 0
     try:
-        for path in sorted(source.rglob("*")):
-            inside = path.relative_to(source)
-            # The kubelet keeps the files of a Secret in directories that begin so.
-            if inside.parts[0].startswith("..") or not path.is_file():
-                continue
-            goal = target / inside
-            goal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.copyfile(path, goal)
-            goal.chmod(0o700 if path.stat().st_mode & stat.S_IXUSR else 0o600)
-            count += 1
+        for name, directories, names in os.walk(source, followlinks=True):
+            # The kubelet keeps the files in directories that begin so, and links to them.
+            directories[:] = sorted(one for one in directories if not one.startswith(".."))
+            goal = target / Path(name).relative_to(source)
+            goal.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for one in sorted(names):
+                shutil.copyfile(Path(name) / one, goal / one)
+                mode = (Path(name) / one).stat().st_mode
+                (goal / one).chmod(0o700 if mode & stat.S_IXUSR else 0o600)
+                count += 1
     except OSError as error:
         raise InvalidInput(f"{error.filename or source}: {error.strerror}") from error
     if not count:

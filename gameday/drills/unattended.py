@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import paramiko
+from paramiko.pkey import UnknownKeyType
 
 from gameday.conduct.fleet import addresses
 from gameday.drills import announce
+from gameday.drills.lock import state_directory
 from gameday.errors import InvalidInput
 from gameday.plan import Inventory
 from gameday.plan.bmc import ENVIRONMENT_NAME
 from gameday.report.sign import SigningKey, load_signing_key
 from gameday.transport.pinned import not_pinned, open_keys
 
-KEPT = ("ANSIBLE_CONFIG", "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST",
-        "XDG_STATE_HOME")  # fmt: skip
-"""Variables that say where things are, and hold no secret: a drill keeps them as they are now. The
-last one is where the lock is, which a run by hand and a timer's must share."""
+KEPT = ("ANSIBLE_CONFIG", "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST")
+"""Variables that say where things are, and hold no secret: a drill keeps them as they are now."""
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 ENVIRONMENT_BYTES_MAX = 65_536
@@ -32,10 +32,12 @@ def kept(environment: Mapping[str, str]) -> dict[str, str]:
     if "ANSIBLE_CONFIG" not in found and Path("ansible.cfg").is_file():
         # Ansible would read it because we are here; nobody will be.
         found["ANSIBLE_CONFIG"] = "ansible.cfg"
-    return {
+    full = {
         name: value if name == "ANSIBLE_VAULT_IDENTITY_LIST" else os.path.abspath(value)
         for name, value in found.items()
     }
+    # The lock is there, which a run by hand and a timer's must share.
+    return {**full, "XDG_STATE_HOME": str(state_directory().parent)}
 
 
 def read_environment(path: Path) -> dict[str, str]:
@@ -117,6 +119,6 @@ def _locked(path: Path) -> str:
     except (FileNotFoundError, paramiko.PasswordRequiredException, TypeError) as error:
         # That it is missing is said elsewhere; TypeError is cryptography's word for locked.
         return "" if isinstance(error, FileNotFoundError) else "asks for a passphrase"
-    except (OSError, ValueError, paramiko.SSHException) as error:
+    except (OSError, ValueError, paramiko.SSHException, UnknownKeyType) as error:
         return f"cannot be read ({type(error).__name__})"
     return ""

@@ -130,6 +130,7 @@ def test_crontab_asks_every_quarter_of_an_hour(
     assert add(gameday, home, "--as", "crontab", on="Mon *-02-1..7 10:05 Asia/Kathmandu") == 0
     out = capsys.readouterr().out
     assert "\n5,20,35,50 * * * * " in out and "--if-due --quiet" in out
+    assert (home / "state/gameday/schedules/q.drill.json").is_file(), "root's too, with --user"
 
 
 @pytest.mark.parametrize(
