@@ -36,6 +36,10 @@ IN_US = {"us": 1, "ms": 1000, "s": 1_000_000}
 @click.option("--rtt-column", help="NAME:UNIT; s, ms, us or ns.")
 @click.option("--loss-column", help="NAME:UNIT; percent, ratio or ppm.")
 @click.option("--path-column", help="NAME of the column that names paths.")
+@click.option(
+    "--hosts", default="", help="Of a capture: the two ends of the path, ADDRESS,ADDRESS."
+)
+@click.option("--captured-at", default="", help="Where it was taken: one of the two, or between.")
 @click.option("--prometheus", "server", help="Ask this server, http://host:port, and keep its "
               "answers as EVIDENCE.")  # fmt: skip
 @click.option("--query", default="", help="PromQL for --prometheus.")
@@ -52,10 +56,11 @@ def reproduce(  # noqa: PLR0917 - click passes every option by name
     evidence: Path, site_a: str, site_b: str, inventory: Path, name: str, start: str, end: str,
     base: str | None, quiet: tuple[str, str] | None, step: str | None, hole: str | None, path: str,
     time_column: str | None, rtt_column: str | None, loss_column: str | None,
-    path_column: str | None, server: str | None, query: str, means: str | None, token: str,
-    ca: str, at: tuple[str, ...], url: str, role: str, fixed_by: str, output: Path,
+    path_column: str | None, hosts: str, captured_at: str, server: str | None, query: str,
+    means: str | None, token: str, ca: str, at: tuple[str, ...], url: str, role: str,
+    fixed_by: str, output: Path,
 ) -> int:  # fmt: skip
-    """Make an experiment of EVIDENCE: round trips or loss as CSV, NDJSON or Prometheus' answers.
+    """Make an experiment of EVIDENCE: CSV, NDJSON, Prometheus' answers, or a capture (pcap).
 
     The window is replayed between SITE_A and SITE_B. Nothing is touched; run the experiment
     with gameday run.
@@ -63,6 +68,7 @@ def reproduce(  # noqa: PLR0917 - click passes every option by name
     from gameday.plan import load_inventory
     from gameday.reproduce import make, replay
     from gameday.reproduce.columns import parse_column
+    from gameday.reproduce.pcap import parse_hosts
     from gameday.reproduce.prometheus import parse_means
     from gameday.reproduce.read import Asked, read
 
@@ -78,9 +84,11 @@ def reproduce(  # noqa: PLR0917 - click passes every option by name
     _free(output)
     if server is not None:
         _fetch((server, query, token, ca), step_ms, (from_ms, to_ms), still, evidence, meaning)
-    found = read(evidence, Asked(columns, path, meaning))
+    ends = parse_hosts(hosts, captured_at) if hosts or captured_at else None
+    found = read(evidence, Asked(columns, path, meaning, ends))
+    path = path or (f"{hosts} captured at {captured_at}" if ends else "")
     for warning in found.warnings:
-        click.echo(f"Prometheus warns: {warning}", err=True)
+        click.echo(f"warning: {warning}", err=True)
     looks = replay.cut(found.looks, from_ms, to_ms, hole_ms, found.file)
     if base_us is None:
         base_us = _base(found, still)

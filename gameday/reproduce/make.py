@@ -24,7 +24,7 @@ from gameday.plan.model import Plan
 from gameday.plan.wish import Wish
 from gameday.reproduce.read import Evidence
 from gameday.reproduce.recorded import compare_ms, steps
-from gameday.reproduce.replay import EVERY_MS, Replay
+from gameday.reproduce.replay import Replay
 from gameday.reproduce.series import MS_PER_S, PPM, show_ms, show_time
 
 FAULT = "replay"
@@ -98,7 +98,7 @@ def experiment(
         "metadata": _metadata(incident, evidence, found, most, rows),
         "faults": [{
             "name": FAULT, "kind": "excursion", "at_s": 0, "for_s": found.for_s,
-            "params": {**ends, "shape": "ramp", "every_ms": EVERY_MS,
+            "params": {**ends, "shape": "ramp", "every_ms": found.every_ms,
                        "points": [_point(point) for point in found.points]},
         }],
         "probes": [{**probe, "period_ms": PERIOD_MS} if probe["name"] == excurse.MESH else probe

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evidence as text to looks, or every mistake in it at once, each with its line.
 
-CSV and NDJSON; answers of Prometheus are for ``gameday.reproduce.prometheus``.
+CSV and NDJSON; Prometheus' answers are for ``gameday.reproduce.prometheus``, captures for ``pcap``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gameday.errors import InvalidInput
 from gameday.experiment.problems import fail_with
 from gameday.reproduce import prometheus, values
 from gameday.reproduce.columns import Column, Columns, find
+from gameday.reproduce.pcap import Hosts, is_capture, read_capture
 from gameday.reproduce.series import PPM, Look, show_time
 from gameday.reproduce.values import Wrong
 
@@ -35,12 +36,13 @@ class Asked:
 
     Attributes:
         columns: by option. path: which path's rows, or the series with which labels, to take.
-        means: what the values of a query are, rtt or loss, with their unit.
+        means: what the values of a query are, rtt or loss, with their unit. hosts: of a capture.
     """
 
     columns: Mapping[str, Column]
     path: str = ""
     means: tuple[str, Column] | None = None
+    hosts: Hosts | None = None
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,15 @@ class Evidence:
 
 
 def read(path: Path, asked: Asked) -> Evidence:
-    """Read evidence; the kind of file is told by its first character.
+    """Read evidence; the kind of file is told by how it begins.
 
     Raises:
         InvalidInput: with every mistake found, each with file and line.
     """
     try:
+        if is_capture(path):
+            looks, digest, warnings = read_capture(path, asked.hosts)
+            return Evidence(str(path), digest, looks, warnings)
         size = path.stat().st_size
         content = path.read_bytes() if size <= BYTES_MAX else b""
     except OSError as error:

@@ -33,8 +33,9 @@ from gameday.reproduce.series import (
 POINTS_MAX = 1500
 """So many points, at ten values of YAML each, stay within an experiment's own limits."""
 
-EVERY_MS = 50
-"""How often the node changes its leaf."""
+EVERY_MS_MIN, EVERY_MS_MAX, CHANGES = 50, 1000, 5
+"""The node changes its leaf so many times a step, within these: each costs it processor time, and
+a router that is busy changing delays what it forwards."""
 
 STEPS_MS = (50, 100, 200, 250, 500, 1000, 2000, 2500, 5000)
 ANSWERS_MIN = 3
@@ -53,7 +54,8 @@ class Replay:
 
     Attributes:
         from_ms, for_s: the window; it ends with a whole second. base_us: what was taken off.
-        step_ms: of the resampling. points: what is added.
+        step_ms: of the resampling. every_ms: how often the node changes its leaf.
+        points: what is added.
         error_p95_us, error_max_us: between recorded answers and what the fault will hold.
         below_base: answers that were faster than the base, which nothing can replay.
         looks, answers: in the window.
@@ -63,6 +65,7 @@ class Replay:
     for_s: int
     base_us: int
     step_ms: int
+    every_ms: int
     points: tuple[Point, ...]
     error_p95_us: int
     error_max_us: int
@@ -154,9 +157,10 @@ def replay(
     if not any(point.rtt_us or point.loss_ppm for point in points):
         raise InvalidInput(f"nothing in the window is above the base of {show_ms(base_us)}",
                            "is --base right, and is this the incident's window?")  # fmt: skip
-    errors = sorted(_errors(answers, from_ms, base_us, points)) or [0]
+    every = min(EVERY_MS_MAX, max(EVERY_MS_MIN, step // CHANGES))
+    errors = sorted(_errors(answers, from_ms, base_us, points, every)) or [0]
     return Replay(
-        from_ms, for_s, base_us, step, points,
+        from_ms, for_s, base_us, step, every, points,
         errors[-(-len(errors) * 95 // 100) - 1], errors[-1],
         sum((look.rtt_us or 0) < base_us for look in answers), len(looks), len(answers),
     )  # fmt: skip
@@ -195,12 +199,12 @@ def _share(looks: Sequence[Look], times: Sequence[int], at_ms: int) -> int:
 
 
 def _errors(
-    answers: Sequence[Look], from_ms: int, base_us: int, points: Sequence[Point]
+    answers: Sequence[Look], from_ms: int, base_us: int, points: Sequence[Point], every_ms: int
 ) -> list[int]:
     profile = profile_of(points)
     found = []
     for look in answers:
-        since_us = (look.at_ms - from_ms) // EVERY_MS * EVERY_MS * US_PER_MS
+        since_us = (look.at_ms - from_ms) // every_ms * every_ms * US_PER_MS
         held = base_us + profiles.value_at(profile, since_us).rtt_us
         found.append(abs((look.rtt_us or 0) - held))
     return found

@@ -66,7 +66,9 @@ class Drill:
         self._started.append(process)
         return process
 
-    def run(self, experiment: Path, inventory: Path | None = None) -> Any:
+    def run(
+        self, experiment: Path, inventory: Path | None = None, timeout_s: float = RUN_TIMEOUT_S
+    ) -> Any:
         """Run an experiment to its end.
 
         Nodes of the lab share one machine with everything else that runs there. Where it stalled
@@ -77,10 +79,10 @@ class Drill:
             "run", str(experiment), "-i", str(inventory or self.lab.inventory), "--yes",
             "--reports", str(self.reports),
         )  # fmt: skip
-        done = self.gameday(*argv)
+        done = self.gameday(*argv, timeout_s=timeout_s)
         if done.returncode == EXIT_UNKNOWN and (lost := self._starved()):
             warnings.warn(f"made again, the machine starved its probes: {lost}", stacklevel=2)
-            done = self.gameday(*argv)
+            done = self.gameday(*argv, timeout_s=timeout_s)
         return done
 
     def _starved(self) -> list[str]:

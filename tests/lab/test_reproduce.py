@@ -6,23 +6,26 @@ scripts/test.sh runs it when nothing else runs, as what else measures slow paths
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import signal
+import subprocess
 import warnings
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gameday.clock import NS_PER_S
 from tests.lab.drill import ROOT, Drill
 
 PAIR = ("--from", "fra-1", "--to", "lon-1")
 QUIET_S = 5
 """The lab is quiet for as long before the fault: the experiment's steady state."""
 
-PARTS_MAX = 60_000
-"""The verdict's interval is no wider than this share (ppm) of what was recorded."""
+TIMEOUT_S = 400
+"""A minute's fault, on a machine that is three times slower than it should be."""
 
 
 def moment(wall_s: float) -> str:
@@ -30,9 +33,28 @@ def moment(wall_s: float) -> str:
     return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds")
 
 
+@contextlib.contextmanager
+def captured(drill: Drill, to: Path) -> Iterator[None]:
+    """What TCP there is between fra-1 and lon-1, captured on fra-1."""
+    space = f"--net=/proc/{drill.lab.pid('fra-1')}/ns/net"
+    dump = subprocess.Popen(
+        ["nsenter", space, "tcpdump", "-i", "wan0", "-n", "-U", "-Z", "root", "-s", "96", "-w",
+         str(to), "tcp and host 198.18.20.11"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        dump.send_signal(signal.SIGINT)
+        dump.wait(timeout=60)
+
+
 def incident(drill: Drill) -> tuple[Path, tuple[str, ...]]:
     """A congested path as evidence: its CSV, and the options that say when it was."""
-    done = drill.run(ROOT / "experiments" / "wan-congestion-frankfurt-london.yaml")
+    with captured(drill, drill.home / "night.pcap"):
+        done = drill.run(
+            ROOT / "experiments" / "wan-congestion-frankfurt-london.yaml", timeout_s=TIMEOUT_S
+        )
     assert drill.report()["verdict"]["outcome"] == "completed", done.stdout + done.stderr
     begin, end = drill.window()
     found = drill.gameday("data", "rtt", "--reports", str(drill.reports), "--probe", "mesh", *PAIR)
@@ -61,14 +83,14 @@ def test_an_incident_is_reproduced_and_compared(drill: Drill) -> None:
     again = drill.home / "again.yaml"
     made = drill.gameday(
         "reproduce", str(evidence), "frankfurt", "london", "-i", str(drill.lab.inventory),
-        "--id", "INC-1", *when, "--step", "500ms", "--hole", "5s", "--at", "fra-rtr",
+        "--id", "INC-1", *when, "--step", "1s", "--hole", "5s", "--at", "fra-rtr",
         "-o", str(again),
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
     named = yaml.safe_load(again.read_text())["metadata"]["incident"]
     assert named["sha256"] == hashlib.sha256(evidence.read_bytes()).hexdigest()
 
-    done = drill.run(again)
+    done = drill.run(again, timeout_s=TIMEOUT_S)
     report = drill.report()
     assert report["verdict"]["outcome"] == "completed", done.stdout + done.stderr
     assert report["clean"]["proven"] is True
@@ -85,9 +107,3 @@ def test_an_incident_is_reproduced_and_compared(drill: Drill) -> None:
     assert 'class="recorded"' in drawn and "Every step in numbers" in drawn
     verified = drill.gameday("verify", str(drill.run_directory))
     assert verified.returncode == 0, verified.stdout + verified.stderr
-    assert report["run"]["ended_wall_ns"] > when_ns(when[1])
-
-
-def when_ns(text: str) -> int:
-    """The wall clock at a moment, in ns."""
-    return int(datetime.fromisoformat(text).timestamp() * NS_PER_S)

@@ -11,7 +11,6 @@ import pytest
 from gameday.errors import InvalidInput
 from gameday.faults import profiles
 from gameday.reproduce.replay import (
-    EVERY_MS,
     LOSS_LOOKS,
     POINTS_MAX,
     base_of,
@@ -59,8 +58,10 @@ def test_the_stated_error_is_that_of_what_the_node_holds(seed: int, step_ms: int
     looks = [look for look in looks if look.at_ms <= end]
     found = replay(looks, T0, end, BASE, step_ms)
     profile = profile_of(found.points)
+    every = found.every_ms
+    assert every == {None: 50, 100: 50, 1000: 200, 5000: 1000}[step_ms]
     held = [
-        BASE + profiles.value_at(profile, (x.at_ms - T0) // EVERY_MS * EVERY_MS * 1000).rtt_us
+        BASE + profiles.value_at(profile, (x.at_ms - T0) // every * every * 1000).rtt_us
         for x in looks
     ]
     errors = sorted(abs((x.rtt_us or 0) - h) for x, h in zip(looks, held, strict=True))
