@@ -128,6 +128,8 @@ def environment(directory: Path) -> dict[str, str]:
         "PATH": os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]),
         "ANSIBLE_HOST_KEY_CHECKING": "true", "ANSIBLE_PIPELINING": "true",
         "ANSIBLE_RETRY_FILES_ENABLED": "false", "ANSIBLE_DEPRECATION_WARNINGS": "false",
+        # Its own directory in the administrator's home would stay there.
+        "ANSIBLE_REMOTE_TEMP": "/tmp",  # noqa: S108 - each task makes one of its own, for itself
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
         "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
     }  # fmt: skip

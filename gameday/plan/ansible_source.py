@@ -16,7 +16,8 @@ from typing import Any
 
 UNDEFINED = "a variable that nobody defines"
 WANTED = ("ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file",
-          "ansible_private_key_file", "ansible_python_interpreter")  # fmt: skip
+          "ansible_private_key_file", "ansible_python_interpreter", "ansible_ssh_args",
+          "ansible_ssh_common_args", "ansible_ssh_extra_args")  # fmt: skip
 """Ansible's variables that gameday uses. Everything else, passwords too, is never kept."""
 
 PREFIX = "gameday_"
@@ -66,7 +67,7 @@ def read_with_ansible(path: Path) -> RawInventory:
     loader = DataLoader()
     with contextlib.redirect_stderr(heard), contextlib.redirect_stdout(heard):
         try:
-            loader.set_vault_secrets(_vault_secrets(loader))
+            _use_secrets(loader, _vault_secrets(loader))
             inventory = InventoryManager(loader=loader, sources=[str(path.resolve())])
             variables = VariableManager(loader=loader, inventory=inventory)
             for host in inventory.get_hosts():
@@ -109,6 +110,22 @@ def _vault_secrets(loader: Any) -> Any:
         secret.load()
         found.append((vault_id, secret))
     return found
+
+
+def _use_secrets(loader: Any, secrets: Any) -> None:
+    """For files that are encrypted as a whole, and for single values (``!vault``)."""
+    loader.set_vault_secrets(secrets)
+    try:
+        from ansible.parsing.vault import VaultSecretsContext
+    except ImportError:
+        # Before ansible-core 2.19 the loader's own secrets serve both.
+        return
+    # Ansible lets nobody set it twice, since its programs read their settings once.
+    known = VaultSecretsContext.current(optional=True)
+    if known is None:
+        VaultSecretsContext.initialize(VaultSecretsContext(secrets))
+    else:
+        known.secrets = secrets
 
 
 def _host(host: Any, found: Mapping[str, Any], loader: Any) -> RawHost:
