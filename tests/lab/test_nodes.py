@@ -8,6 +8,7 @@ The lab's sudoers reads no directory: a test adds the line that every real syste
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 import pytest
 
 from gameday.errors import EXIT_NOT_CLEAN, EXIT_NOT_MET, EXIT_UNKNOWN
-from tests.lab.drill import Drill
+from tests.lab.drill import Drill, wait
 
 NODES = ("fra-1", "fra-2", "lon-1", "lon-2", "ams-1", "cli-1", "mon-1")
+RUNNER = str(Path(sys.executable).with_name("ansible-runner"))
 INCLUDE = "@includedir /etc/sudoers.d"
 OURS = ("--as", "gameday")
 STEP_S = 400
@@ -76,6 +78,10 @@ def test_a_node_that_fails_is_undone_and_the_others_go_on(drill: Drill) -> None:
         data["vars"]["ansible_user"] = "drill"
         hosts = data["children"]["sites"]["children"]["amsterdam"]["hosts"]
         hosts["ams-1"]["ansible_host"] = "198.19.0.99"
+        # The others do not have it, so the playbook goes both ways.
+        data["vars"]["gameday_workers"] = {"west": [RUNNER, "worker"]}
+        clients = data["children"]["sites"]["children"]["clients"]["hosts"]
+        clients["cli-1"]["gameday_worker"] = "west"
 
     inventory = str(drill.inventory(shape))
     was = listed(drill, "lon-2")
@@ -137,6 +143,11 @@ def _drill(drill: Drill, inventory: Path) -> None:
     assert "fra-1: No lease is open: 1 lease(s) open here" in said, said
     process.send_signal(signal.SIGINT)
     process.wait(timeout=STEP_S)
+
+    def agents() -> str:
+        return str(drill.lab.exec("fra-1", ["pgrep", "-af", "[g]ameday/agent/"]).stdout)
+
+    wait(lambda: not agents(), 120, agents)
     assert drill.report()["clean"]["proven"] is True
     assert drill.leftovers() == []
     home = drill.lab.exec("fra-1", ["ls", "-a", "/home/drill"]).stdout.split()

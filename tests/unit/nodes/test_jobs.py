@@ -7,6 +7,7 @@ Ansible itself runs here too, on a playbook that cannot reach any node.
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKvbH4Lozya me@here"
 @pytest.fixture
 def estate(tmp_path: Path) -> Inventory:
     """Two nodes that nobody can reach, and a key."""
+    (tmp_path / "known_hosts").touch()
     (tmp_path / "key.pub").write_text(PUBLIC + "\n", encoding="ascii")
     hosts = {name: {"ansible_host": "127.0.0.1", "ansible_port": port,
                     "gameday_addresses": [f"10.1.0.{port}"]}
@@ -47,8 +49,8 @@ def test_what_every_node_gets(estate: Inventory) -> None:
     }
     assert found.variables["gameday_agent"]["sha256"] == agent_package().sha256
     assert found.files["agent.pyz"] == agent_package().content
-    assert jobs.variables(found, "/c")["ansible_user"] == "admin"
-    assert "ansible_user" not in jobs.variables(replace(found, login=""), "/c")
+    assert jobs.variables(found, "/c", "/k")["ansible_user"] == "admin"
+    assert "ansible_user" not in jobs.variables(replace(found, login=""), "/c", "/k")
 
 
 def test_every_probes_libraries_may_be_carried() -> None:
@@ -86,11 +88,11 @@ def test_pins_come_before_whatever_else_ssh_is_told(
     assert lines.index(f'Include "{tmp_path}/.ssh/config"') > lines.index("KnownHostsCommand none")
 
 
-def test_a_password_is_shown_nowhere(estate: Inventory, tmp_path: Path) -> None:
+def test_a_password_is_shown_nowhere(estate: Inventory) -> None:
     found = job("clean", estate, ["a"], login="admin", sudo_password="hush")  # noqa: S106
     assert "hush" not in repr(found)
-    assert "hush" not in json.dumps(jobs.variables(found, "/c"))
-    assert "hush" not in jobs.command_line(found, tmp_path)
+    assert "hush" not in json.dumps(jobs.variables(found, "/c", "/k"))
+    assert "hush" not in jobs.command_line(found)
 
 
 def test_nodes_that_cannot_be_reached(estate: Inventory) -> None:
@@ -107,3 +109,42 @@ def test_a_playbook_that_cannot_begin(estate: Inventory) -> None:
     wrong = replace(job("clean", estate, ["a"], login="admin"), playbook="none.yaml")
     with pytest.raises(CannotRun, match="the playbook did not begin"):
         jobs.run(wrong, lambda line: None)
+
+
+def test_nodes_behind_a_worker(estate: Inventory) -> None:
+    """ansible-runner's own worker, as a process here: it gets only its own nodes."""
+    runner = str(Path(sys.executable).with_name("ansible-runner"))
+    whole = job("clean", estate, ["a", "b"], login="admin")
+    found = jobs.run(
+        replace(whole, workers={"west": [runner, "worker"]}, via={"b": "west"}), lambda line: None
+    )
+    for name in ("a", "b"):
+        said = found[name].problem()
+        assert found[name].lost and f"{name}: Look at the node: " in said, said
+        assert "Connection refused" in said, said
+
+
+@pytest.mark.parametrize(("command", "why"), [
+    (["false"], "worker west was lost"), (["/nowhere/worker"], "cannot start /nowhere/worker"),
+])  # fmt: skip
+def test_a_lost_worker_is_said_of_its_nodes_alone(
+    estate: Inventory, command: list[str], why: str
+) -> None:
+    whole = job("clean", estate, ["a", "b"], login="admin")
+    found = jobs.run(replace(whole, workers={"west": command}, via={"b": "west"}), lambda x: None)
+    assert "Look at the node" in found["a"].problem()
+    assert why in found["b"].problem() and not found["b"].done
+
+
+def test_a_worker_is_given_what_ansible_knows(estate: Inventory, tmp_path: Path) -> None:
+    from gameday.nodes import relayed
+
+    Path(estate.known_hosts).write_text("pinned\n", encoding="ascii")
+    relayed.prepare(tmp_path / "there", job("prepare", estate, ["b"], login="admin"))
+    hosts = json.loads((tmp_path / "there" / "inventory" / "hosts.json").read_text())["all"][
+        "hosts"
+    ]
+    assert set(hosts) == {"b"} and hosts["b"]["ansible_port"] == 2
+    assert hosts["b"]["ansible_user"] == "drill"
+    assert (tmp_path / "there" / "project" / "known_hosts").read_text() == "pinned\n"
+    assert (tmp_path / "there" / "project" / "agent.pyz").read_bytes() == agent_package().content
