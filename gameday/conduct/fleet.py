@@ -14,7 +14,7 @@ from gameday.faults.base import CONTROLLER
 from gameday.transport import local
 from gameday.transport.agent import Agent
 from gameday.transport.local import LocalAgent
-from gameday.transport.ssh import Address
+from gameday.transport.ssh import Address, Jump
 from gameday.transport.workers import Workers
 
 T = TypeVar("T")
@@ -93,6 +93,7 @@ def addresses(inventory: Mapping[str, Any], nodes: Iterable[str]) -> list[Addres
             Address(
                 name, node["host"], node["port"], node["user"], node["key_file"],
                 inventory["known_hosts"], node["python"],
+                tuple(Jump(**one) for one in node.get("jumps", ())),
             )
         )  # fmt: skip
     return found

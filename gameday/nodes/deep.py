@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,7 @@ def prove(job: Job, expect: str, tell: Callable[[str], None]) -> int:
             said = pool.submit(_pytest, directory, job, expect, result).result()
         if not result.exists():
             raise CannotRun(f"testinfra did not begin: {said}", "pip install 'gameday[nodes]'")
-        proofs = read(result.read_text(encoding="utf-8"))
+        proofs = read(result.read_text(encoding="utf-8"), job.nodes)
     if not proofs:
         raise CannotRun(f"testinfra tried nothing: {said}")
     for one in proofs:
@@ -85,13 +85,16 @@ def judged(proofs: Iterable[Proof]) -> int:
     return EXIT_UNKNOWN if CANNOT_SAY in outcomes else 0
 
 
-def read(junit: str) -> list[Proof]:
-    """Proofs from pytest's JUnit XML, in order of nodes."""
+def read(junit: str, nodes: Sequence[str]) -> list[Proof]:
+    """Proofs from pytest's JUnit XML, in order of the nodes."""
     found = []
     # It was written by the pytest that we started, and by nobody else.
     for case in ElementTree.fromstring(junit).iter("testcase"):  # noqa: S314
-        what, _, node = str(case.get("name")).removeprefix("test_").partition("[")
-        name = f"{node.removeprefix('ansible://').rstrip(']')}: {what.replace('_', ' ')}"
+        what, _, told = str(case.get("name")).removeprefix("test_").partition("[")
+        told = told.removeprefix("ansible://").removesuffix("]")
+        node = max((n for n in nodes if f"{told}-".startswith(f"{n}-")), key=len, default=told)
+        which = told[len(node) + 1 :]
+        name = f"{node}: {what.replace('_', ' ')}" + (f" ({which})" if which else "")
         bad = [one for one in case if one.tag in ("failure", "error", "skipped")]
         if not bad:
             found.append(Proof(name, "proven"))
@@ -114,7 +117,7 @@ def _pytest(directory: Path, job: Job, expect: str, result: Path) -> str:
         more["ANSIBLE_REMOTE_USER"] = job.login
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
-         "-c", os.devnull, "--rootdir", str(SUITES), "--import-mode=importlib", "--tb=line",
+         "-c", os.devnull, "--rootdir", str(SUITES), "--import-mode=importlib", "--assert=plain",
          "--junitxml", str(result), "--hosts", hosts, "--ansible-inventory", str(job.inventory),
          "--ssh-config", str(config), str(SUITES / f"test_{expect}.py")],
         env={**own, **environment(directory), **more}, cwd=directory,

@@ -41,6 +41,7 @@ class Job:
         login: the user that logs in; "" for each node's own.
         sudo_password: "" where sudo asks for none.
         check: change nothing, and say what would be changed. diff: say how.
+        workers: remote workers' commands, by name. via: node to the worker that it is behind.
     """
 
     playbook: str
@@ -55,6 +56,15 @@ class Job:
     check: bool = False
     diff: bool = False
     files: Mapping[str, bytes] = field(default_factory=dict)
+    workers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    via: Mapping[str, str] = field(default_factory=dict)
+
+    def parts(self) -> list[tuple[str, list[str]]]:
+        """(worker, its nodes), with "" for those that are reached from here."""
+        found: dict[str, list[str]] = {}
+        for name in self.nodes:
+            found.setdefault(self.via.get(name, ""), []).append(name)
+        return sorted(found.items())
 
 
 def playbooks() -> Path:
@@ -72,13 +82,14 @@ def run(job: Job, tell: Callable[[str], None]) -> dict[str, Outcome]:
     Raises:
         CannotRun: where ansible-runner or Ansible are missing, or the playbook could not begin.
     """
+    from gameday.nodes.relayed import run_all
+
     directory = Path(tempfile.mkdtemp(prefix="gameday-nodes-"))
     try:
-        write(directory, job)
         progress = Progress(job.nodes, tell, job.diff)
         # Only this thread, and the processes that it starts, move to the namespace.
         with ThreadPoolExecutor(1, initializer=enter, initargs=(job.controller_netns,)) as pool:
-            status = pool.submit(_play, directory, job, progress).result()
+            status = pool.submit(run_all, directory, job, job.parts(), progress).result()
         _check_begun(progress, status)
         return progress.outcomes
     finally:
@@ -108,15 +119,17 @@ def ssh_config(known_hosts: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def variables(job: Job, config: str) -> dict[str, Any]:
+def variables(job: Job, config: str, known_hosts: str) -> dict[str, Any]:
     """The play's extra variables, which win over those of any inventory.
 
     Args:
-        config: path of the configuration for ssh.
+        config: path of the configuration for ssh. known_hosts: of the pinned host keys.
     """
     # What follows after ours still counts: ansible_ssh_common_args, as with a jump host.
-    args = ["-F", config, "-o", "ControlMaster=auto", "-o", f"ControlPersist={PERSIST_S}"]
-    return {**job.variables, "ansible_ssh_args": shlex.join(args),
+    args = [f"-F '{config}'", f"-o UserKnownHostsFile='{known_hosts}'",
+            "-o StrictHostKeyChecking=yes", "-o GlobalKnownHostsFile=none",
+            f"-o ControlMaster=auto -o ControlPersist={PERSIST_S}"]  # fmt: skip
+    return {**job.variables, "ansible_ssh_args": " ".join(args),
             **({"ansible_user": job.login} if job.login else {})}  # fmt: skip
 
 
@@ -125,12 +138,10 @@ def environment(directory: Path) -> dict[str, str]:
     # A virtual environment that nobody activated has ansible-playbook, but not on its PATH.
     beside = str(Path(sys.executable).parent)
     found = {
+        **settings(),
         "PATH": os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]),
-        "ANSIBLE_HOST_KEY_CHECKING": "true", "ANSIBLE_PIPELINING": "true",
-        "ANSIBLE_RETRY_FILES_ENABLED": "false", "ANSIBLE_DEPRECATION_WARNINGS": "false",
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(directory / "cp"),
-        "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-    }  # fmt: skip
+    }
     own = Path("ansible.cfg").resolve()
     if own.is_file() and "ANSIBLE_CONFIG" not in os.environ:
         # ansible-runner works in a directory of its own, where it would not be found.
@@ -138,10 +149,20 @@ def environment(directory: Path) -> dict[str, str]:
     return found
 
 
-def command_line(job: Job, directory: Path) -> str:
+def settings() -> dict[str, str]:
+    """Ansible's settings, here and on workers."""
+    return {
+        "ANSIBLE_HOST_KEY_CHECKING": "true", "ANSIBLE_PIPELINING": "true",
+        "ANSIBLE_RETRY_FILES_ENABLED": "false", "ANSIBLE_DEPRECATION_WARNINGS": "false",
+        # Its own directory in the administrator's home would stay there.
+        "ANSIBLE_REMOTE_TEMP": "/tmp",  # noqa: S108 - each task makes one of its own, for itself
+        "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+    }  # fmt: skip
+
+
+def command_line(job: Job) -> str:
     """Options of ansible-playbook."""
-    words = ["--forks", str(max(1, min(FORKS_MAX, len(job.nodes)))),
-             "--limit", f"@{directory}/project/limit"]  # fmt: skip
+    words = ["--forks", str(max(1, min(FORKS_MAX, len(job.nodes))))]
     words += ["--check"] if job.check else []
     words += ["--diff"] if job.diff else []
     words += ["--ask-become-pass"] if job.sudo_password else []
@@ -162,12 +183,14 @@ def runner() -> Any:
     return found
 
 
-def _play(directory: Path, job: Job, progress: Progress) -> str:
+def run_playbook(directory: Path, job: Job, progress: Progress) -> str:
+    """Run the playbook from here; returns ansible-runner's word for how it ended."""
+    limit = shlex.join(["--limit", f"@{directory}/project/limit"])
     passwords = {r"BECOME password.*:\s*?$": job.sudo_password} if job.sudo_password else None
     done = runner()(
         private_data_dir=str(directory), playbook=job.playbook, inventory=str(job.inventory),
-        extravars=variables(job, f"{directory}/project/ssh_config"),
-        envvars=environment(directory), cmdline=command_line(job, directory),
+        extravars=variables(job, f"{directory}/project/ssh_config", str(job.known_hosts)),
+        envvars=environment(directory), cmdline=f"{command_line(job)} {limit}",
         passwords=passwords, quiet=True, event_handler=progress.event,
     )  # fmt: skip
     return str(done.status)

@@ -57,6 +57,8 @@ def job(
         {"gameday_nodes": nodes, "gameday_agent": agent()}, Path(inventory.known_hosts),
         inventory.controller_netns, login, sudo_password, check, diff,
         {"agent.pyz": agent_package().content} if playbook == "prepare" else {},
+        inventory.workers,
+        {name: found[0] for name in names if (found := inventory.by_name[name].workers)},
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import Any
 
 UNDEFINED = "a variable that nobody defines"
 WANTED = ("ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file",
-          "ansible_private_key_file", "ansible_python_interpreter")  # fmt: skip
+          "ansible_private_key_file", "ansible_python_interpreter", "ansible_ssh_args",
+          "ansible_ssh_common_args", "ansible_ssh_extra_args")  # fmt: skip
 """Ansible's variables that gameday uses. Everything else, passwords too, is never kept."""
 
 PREFIX = "gameday_"
@@ -52,8 +53,25 @@ class RawInventory:
     said: tuple[str, ...]
 
 
-def read_with_ansible(path: Path) -> RawInventory:
-    """Resolve all hosts of an inventory file or directory."""
+def connection_variables(path: Path) -> dict[str, dict[str, Any]]:
+    """Ansible's own variables of every host, passwords too: for another Ansible, and nobody else.
+
+    Only call this to hand them on; whatever cannot be resolved is left out.
+    """
+    every = read_with_ansible(path, lambda name: name.startswith("ansible_")).hosts
+    return {host.name: dict(host.variables) for host in every}
+
+
+def _ours(name: str) -> bool:
+    return name in WANTED or name.startswith(PREFIX)
+
+
+def read_with_ansible(path: Path, keep: Callable[[str], bool] = _ours) -> RawInventory:
+    """Resolve all hosts of an inventory file or directory.
+
+    Args:
+        keep: which variables to keep, by their names.
+    """
     from ansible.errors import AnsibleError
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
@@ -66,11 +84,11 @@ def read_with_ansible(path: Path) -> RawInventory:
     loader = DataLoader()
     with contextlib.redirect_stderr(heard), contextlib.redirect_stdout(heard):
         try:
-            loader.set_vault_secrets(_vault_secrets(loader))
+            _use_secrets(loader, _vault_secrets(loader))
             inventory = InventoryManager(loader=loader, sources=[str(path.resolve())])
             variables = VariableManager(loader=loader, inventory=inventory)
             for host in inventory.get_hosts():
-                hosts.append(_host(host, variables.get_vars(host=host), loader))
+                hosts.append(_host(host, variables.get_vars(host=host), loader, keep))
             for name, group in inventory.groups.items():
                 children[str(name)] = tuple(sorted(str(g.name) for g in group.child_groups))
         except AnsibleError as error:
@@ -111,7 +129,23 @@ def _vault_secrets(loader: Any) -> Any:
     return found
 
 
-def _host(host: Any, found: Mapping[str, Any], loader: Any) -> RawHost:
+def _use_secrets(loader: Any, secrets: Any) -> None:
+    """For files that are encrypted as a whole, and for single values (``!vault``)."""
+    loader.set_vault_secrets(secrets)
+    try:
+        from ansible.parsing.vault import VaultSecretsContext
+    except ImportError:
+        # Before ansible-core 2.19 the loader's own secrets serve both.
+        return
+    # Ansible lets nobody set it twice, since its programs read their settings once.
+    known = VaultSecretsContext.current(optional=True)
+    if known is None:
+        VaultSecretsContext.initialize(VaultSecretsContext(secrets))
+    else:
+        known.secrets = secrets
+
+
+def _host(host: Any, found: Mapping[str, Any], loader: Any, keep: Callable[[str], bool]) -> RawHost:
     from ansible.errors import AnsibleError
     from ansible.template import Templar
 
@@ -119,7 +153,7 @@ def _host(host: Any, found: Mapping[str, Any], loader: Any) -> RawHost:
     values: dict[str, Any] = {}
     broken: dict[str, str] = {}
     for name in found:
-        if name not in WANTED and not name.startswith(PREFIX):
+        if not keep(name):
             continue
         try:
             values[str(name)] = bare(templar.template(found[name]))

@@ -12,6 +12,7 @@ from typing import Any
 
 from gameday.faults.base import CONTROLLER, Selector
 from gameday.plan.policy import Policy, policy_from_json
+from gameday.plan.ways import Jump
 
 ROUTER = "router"
 """The role of nodes that forward between sites and serve nobody themselves."""
@@ -31,6 +32,7 @@ class Node:
         bmc: its BMC's address, and where the credentials are; never the credentials.
         workers: remote workers it is asked through, the preferred first; empty where the
             controller connects itself.
+        jumps: hosts to log in to on the way, the first from here first.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Node:
     bypasses_netfilter: bool = False
     bmc: Mapping[str, str] | None = None
     workers: tuple[str, ...] = ()
+    jumps: tuple[Jump, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,9 +164,11 @@ class Inventory:
     def management_hosts(self) -> Mapping[str, str]:
         """Who is reached at each management address (not name) of nodes and controller."""
         found = {address: "the controller" for address in self.controller}
-        for node in self.nodes:
+        ways = {jump.host: f"the jump host of {node.name}" for node in self.nodes
+                for jump in node.jumps}  # fmt: skip
+        for host, name in [*ways.items(), *((node.host, node.name) for node in self.nodes)]:
             try:
-                found[str(ipaddress.ip_address(node.host))] = node.name
+                found[str(ipaddress.ip_address(host))] = name
             except ValueError:
                 continue
         return found
@@ -172,8 +177,9 @@ class Inventory:
         """What must be on the controller before nodes can be reached, and is not."""
         wanted = {f"known_hosts file {self.known_hosts}": self.known_hosts}
         for node in self.nodes:
-            if node.key_file:
-                wanted[f"SSH key {node.key_file}"] = node.key_file
+            for key_file in (node.key_file, *(jump.key_file for jump in node.jumps)):
+                if key_file:
+                    wanted[f"SSH key {key_file}"] = key_file
         if self.controller_netns:
             wanted[f"network namespace {self.controller_netns}"] = self.controller_netns
         return tuple(what for what, path in sorted(wanted.items()) if not _is_there(path))
@@ -199,7 +205,7 @@ def inventory_from_json(data: Mapping[str, Any]) -> Inventory:
     """The inverse of ``Inventory.to_json``."""
     return Inventory(
         source=data["source"],
-        nodes=tuple(Node(**_tuples(node)) for _, node in sorted(data["nodes"].items())),
+        nodes=tuple(_node(node) for _, node in sorted(data["nodes"].items())),
         management_cidrs=tuple(data["management"]),
         known_hosts=data["known_hosts"],
         controller=tuple(data["controller"]),
@@ -209,6 +215,11 @@ def inventory_from_json(data: Mapping[str, Any]) -> Inventory:
         workers={name: tuple(argv) for name, argv in data.get("workers", {}).items()},
         policy=policy_from_json(data.get("policy", {})),
     )
+
+
+def _node(data: Mapping[str, Any]) -> Node:
+    jumps = tuple(Jump(**one) for one in data.get("jumps", ()))
+    return Node(**{**_tuples(data), "jumps": jumps})
 
 
 def _matches(node: Node, selector: Selector) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -21,7 +22,7 @@ from gameday.experiment.messages import say
 from gameday.experiment.model import Bounds
 from gameday.experiment.params import Strict
 from gameday.experiment.problems import Problem, Problems, nearest
-from gameday.plan import bmc, workers
+from gameday.plan import bmc, ways, workers
 from gameday.plan.ansible_source import RawHost, RawInventory, read_with_ansible
 from gameday.plan.estate import Inventory, Node, RaftGroup
 from gameday.plan.places import Places, find_places
@@ -80,6 +81,7 @@ def load_inventory(path: Path) -> Inventory:
 class _Reader:
     def __init__(self, path: Path, raw: RawInventory, places: Places, problems: Problems) -> None:
         self._path, self._raw, self._places, self._problems = path, raw, places, problems
+        self._ways = ways.Ways()
         self._base = path.resolve() if path.is_dir() else path.resolve().parent
         self._sites = frozenset(raw.children.get("sites", ()))
         self._racks = frozenset(raw.children.get("racks", ()))
@@ -163,13 +165,16 @@ class _Reader:
             self._problem(host.name, "", what, "keep it in one of them")
         key = host.variables.get("ansible_ssh_private_key_file")
         key = key or host.variables.get("ansible_private_key_file")
+        way = self._way(host)
         python = self._text(host, "ansible_python_interpreter", PYTHON)
         return Node(
             name=host.name,
-            host=self._text(host, "ansible_host", "", "give the address SSH reaches it at"),
-            port=self._port(host),
-            user=self._text(host, "ansible_user", "", "name the user that gameday logs in as"),
-            key_file=self._file(key),
+            host=way.host,
+            port=self._port(host, way.port or PORT_SSH),
+            user=self._text(
+                host, "ansible_user", way.user, "name the user that gameday logs in as"
+            ),
+            key_file=self._file(key or way.key_file),
             python=PYTHON if python.startswith("auto") else python,
             site=sites[0] if sites else "",
             racks=tuple(sorted(host.groups & self._racks)),
@@ -183,13 +188,25 @@ class _Reader:
             workers=workers.of_node(
                 host.variables.get(workers.WORKER), self._workers, partial(self._problem_at, host)
             ),
+            jumps=way.jumps,
         )
+
+    def _way(self, host: RawHost) -> ways.Way:
+        """How OpenSSH reaches a host; its own name may be what its configuration knows."""
+        way = ways.read(
+            self._ways, str(host.variables.get("ansible_host") or host.name), host.variables,
+            partial(self._problem_at, host),
+        )  # fmt: skip
+        if "ansible_host" in host.variables or way.host == host.name:
+            given = self._text(host, "ansible_host", "", "give the address SSH reaches it at")
+            return way if given else replace(way, host="")
+        return way
 
     def _text(self, host: RawHost, name: str, default: str, missing: str = "") -> str:
         value = host.variables.get(name)
         if name in host.broken:
             return default
-        if value is None and not missing:
+        if value is None and (default or not missing):
             return default
         if value is None or value == "":
             self._problem(host.name, name, "is missing", missing)
@@ -200,8 +217,8 @@ class _Reader:
             return default
         return value.strip()
 
-    def _port(self, host: RawHost) -> int:
-        value = host.variables.get("ansible_port", PORT_SSH)
+    def _port(self, host: RawHost, default: int) -> int:
+        value = host.variables.get("ansible_port", default)
         if str(value).isdigit() and 1 <= int(value) <= 65_535:
             return int(value)
         owner = self._owner(host, "ansible_port")

@@ -9,25 +9,28 @@ from pathlib import Path
 
 import paramiko
 
-from gameday.transport.ssh import Address
+from gameday.transport.ssh import Address, Jump
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 PORT_SSH = 22
 
 
 def not_pinned(addresses: Iterable[Address]) -> list[tuple[str, str, str]]:
-    """(node, what, what to do) for every node whose host key is not in its known_hosts."""
+    """(node, what, what to do) for every host key on the way to a node that is not pinned."""
     read: dict[str, paramiko.HostKeys | None] = {}
     found = []
     for one in addresses:
         if one.known_hosts not in read:
             read[one.known_hosts] = _read(one.known_hosts)
         keys = read[one.known_hosts]
-        name = one.host if one.port == PORT_SSH else f"[{one.host}]:{one.port}"
-        if keys is not None and keys.lookup(name) is None:
-            what = f"no host key of {name} is pinned in {one.known_hosts}"
-            todo = "add its line, from the console or another source that you trust"
-            found.append((one.node, what, todo))
+        steps: list[Jump | Address] = [*one.jumps, one]
+        for step in steps:
+            name = step.host if step.port == PORT_SSH else f"[{step.host}]:{step.port}"
+            if keys is not None and keys.lookup(name) is None:
+                whose = "" if step is one else "jump host "
+                what = f"no host key of {whose}{name} is pinned in {one.known_hosts}"
+                todo = "add its line, from the console or another source that you trust"
+                found.append((one.node, what, todo))
     return found
 
 

@@ -210,10 +210,13 @@ class Relay:
 
     def _agent(self, node: str, address: dict[str, Any]) -> None:
         from gameday.transport.agent import Agent
-        from gameday.transport.ssh import Address
+        from gameday.transport.ssh import Address, Jump
 
         if node not in self._agents:
-            self._agents[node] = Agent(Address(**address, known_hosts=str(self._known_hosts)))
+            jumps = tuple(Jump(**one) for one in address.pop("jumps"))
+            self._agents[node] = Agent(
+                Address(**address, known_hosts=str(self._known_hosts), jumps=jumps)
+            )
 
     def _call(self, one: dict[str, Any]) -> dict[str, Any]:
         from gameday.errors import GamedayError, Unreachable

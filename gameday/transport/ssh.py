@@ -27,8 +27,18 @@ KEEPALIVE_S = 2
 
 
 @dataclass(frozen=True)
+class Jump:
+    """A host to log in to on the way; without a key file, the agent and the default keys."""
+
+    host: str
+    port: int
+    user: str
+    key_file: str | None
+
+
+@dataclass(frozen=True)
 class Address:
-    """How to reach one node over SSH."""
+    """How to reach one node over SSH; ``jumps`` are on the way, the first from here first."""
 
     node: str
     host: str
@@ -37,6 +47,7 @@ class Address:
     key_file: str | None
     known_hosts: str
     python: str
+    jumps: tuple[Jump, ...] = ()
 
 
 class Connection:
@@ -44,7 +55,8 @@ class Connection:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self._client = _connect(address)
+        self._clients = _connect(address)
+        self._client = self._clients[-1]
 
     def run(self, argv: Sequence[str], stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         """(exit status, output, errors) of a command on the node.
@@ -116,8 +128,9 @@ class Connection:
             ) from error
 
     def close(self) -> None:
-        """Close the connection and all its channels."""
-        self._client.close()
+        """Close the connection and all its channels, and those to jump hosts."""
+        for client in reversed(self._clients):
+            client.close()
 
     def _transport(self) -> paramiko.Transport:
         transport = self._client.get_transport()
@@ -126,10 +139,50 @@ class Connection:
         return transport
 
 
-def _connect(address: Address) -> paramiko.SSHClient:
+def _connect(address: Address) -> list[paramiko.SSHClient]:
+    """Log in to every jump host and the node; the connections, the node's last.
+
+    Raises:
+        Unreachable: where one refuses, or its host key is not the pinned one.
+    """
+    clients: list[paramiko.SSHClient] = []
+    through: paramiko.Channel | None = None
+    try:
+        steps: list[Jump | Address] = [*address.jumps, address]
+        for step in steps:
+            if clients:
+                through = _tunnel(clients[-1], step, address)
+            clients.append(_log_in(step, address, through))
+    except BaseException:
+        for client in reversed(clients):
+            client.close()
+        raise
+    return clients
+
+
+def _tunnel(jump: paramiko.SSHClient, step: Jump | Address, address: Address) -> paramiko.Channel:
+    transport = jump.get_transport()
+    try:
+        if transport is None:
+            raise EOFError("the connection is closed")
+        return transport.open_channel(
+            "direct-tcpip", (step.host, step.port), ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT_S
+        )
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(
+            f"{address.node}: the jump host does not reach {step.host} port {step.port}: "
+            f"{str(error) or type(error).__name__}",
+            "is it up, and does the jump host's sshd allow TCP forwarding?",
+        ) from error
+
+
+def _log_in(
+    step: Jump | Address, address: Address, through: paramiko.Channel | None
+) -> paramiko.SSHClient:
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    where = f"{address.node} ({address.user}@{address.host} port {address.port})"
+    whose = "" if step is address else "jump host "
+    where = f"{address.node} ({whose}{step.user}@{step.host} port {step.port})"
     try:
         client.load_host_keys(address.known_hosts)
     except OSError as error:
@@ -139,10 +192,10 @@ def _connect(address: Address) -> paramiko.SSHClient:
         ) from error
     try:
         client.connect(
-            address.host, port=address.port, username=address.user,
-            key_filename=str(Path(address.key_file).expanduser()) if address.key_file else None,
+            step.host, port=step.port, username=step.user, sock=through,
+            key_filename=str(Path(step.key_file).expanduser()) if step.key_file else None,
             timeout=CONNECT_TIMEOUT_S, banner_timeout=CONNECT_TIMEOUT_S,
-            auth_timeout=CONNECT_TIMEOUT_S, look_for_keys=address.key_file is None,
+            auth_timeout=CONNECT_TIMEOUT_S, look_for_keys=step.key_file is None,
         )  # fmt: skip
     except paramiko.BadHostKeyException as error:
         raise Unreachable(
@@ -152,7 +205,7 @@ def _connect(address: Address) -> paramiko.SSHClient:
         ) from error
     except paramiko.AuthenticationException as error:
         raise Unreachable(
-            f"{where}: refused our key {address.key_file or '(agent)'}: {error}",
+            f"{where}: refused our key {step.key_file or '(agent)'}: {error}",
             "is the public key in the user's authorized_keys?",
         ) from error
     except paramiko.SSHException as error:

@@ -95,7 +95,7 @@ class Worker:
     def close(self) -> None:
         """End the process that waits for the next batch."""
         if self._spare is not None:
-            _end(self._spare)
+            end(self._spare)
         self._spare = None
 
     def run(self, batch: Mapping[str, Any]) -> Batch:
@@ -110,7 +110,7 @@ class Worker:
         """
         process = self._take()
         directory = Path(tempfile.mkdtemp(prefix="gameday-worker-"))
-        watchdog = threading.Timer(JOB_TIMEOUT_S, _end, [process])
+        watchdog = threading.Timer(JOB_TIMEOUT_S, end, [process])
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -120,7 +120,7 @@ class Worker:
             raise
         finally:
             watchdog.cancel()
-            _end(process)
+            end(process)
         self._spare = self._start()
         return found
 
@@ -135,7 +135,7 @@ class Worker:
             # A session of its own: Ctrl-C is for gameday to handle, which still needs its workers.
             return subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, start_new_session=True, env=_environment(),
+                stderr=subprocess.DEVNULL, start_new_session=True, env=search_path(),
             )  # fmt: skip
         except OSError as error:
             raise WorkerLost(f"worker {self.name}: cannot start {self.command[0]}: "
@@ -201,8 +201,8 @@ class _Play:
         return self._said[0].strip()[-SAID_MAX:] if self._said else ""
 
 
-def _environment() -> dict[str, str]:
-    """Ours, and where nothing else has them, the programs installed beside this Python.
+def search_path() -> dict[str, str]:
+    """Our environment; where nothing else has them, with the programs beside this Python.
 
     A virtual environment that nobody activated has ``ansible-playbook``, but not on its PATH.
     """
@@ -250,7 +250,7 @@ def _runner() -> Any:
     return run
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """End a worker's process and what it started in its session; idempotent."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):

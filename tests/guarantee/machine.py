@@ -238,10 +238,10 @@ class SystemdMachine(Kernel):
 class Controller:
     """The agent on the node, called from the controller's namespace over SSH."""
 
-    def __init__(self, machine: SystemdMachine) -> None:
+    def __init__(self, machine: SystemdMachine, user: str = "gameday") -> None:
         directory = machine.directory
         address = Address(
-            "node", MANAGEMENT, 22, "gameday", str(directory / "id_ed25519"),
+            "node", MANAGEMENT, 22, user, str(directory / "id_ed25519"),
             str(directory / "known_hosts"), "/usr/bin/python3",
         )  # fmt: skip
         # Only this thread and those that it starts move to the namespace.

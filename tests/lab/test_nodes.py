@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's nodes prepared for a user of gameday's own, used, and cleaned again.
+
+The nodes' /etc, /home and /var/lib are their own; /usr is the machine's, and nothing is put there.
+The lab's sudoers reads no directory: a test adds the line that every real system has.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gameday.errors import EXIT_NOT_CLEAN, EXIT_NOT_MET, EXIT_UNKNOWN
+from tests.lab.drill import Drill, wait
+
+NODES = ("fra-1", "fra-2", "lon-1", "lon-2", "ams-1", "cli-1", "mon-1")
+RUNNER = str(Path(sys.executable).with_name("ansible-runner"))
+INCLUDE = "@includedir /etc/sudoers.d"
+OURS = ("--as", "gameday")
+STEP_S = 400
+"""A playbook of twenty tasks over seven nodes, on a machine that others use."""
+
+LISTED = """
+find /etc /home /root /var/lib/gameday ! -type d ! -path '/etc/.pwd.lock' ! -name '*-' \
+    -exec sha256sum {} + 2>&1 | sort -k 2
+find /etc /home /root -type d | sort
+"""
+"""Files with their content. Names that end in a dash are what useradd keeps of the last version."""
+
+
+@pytest.fixture
+def mine(drill: Drill) -> Path:
+    """The lab's inventory for a user that no node has."""
+    return drill.inventory(lambda data: data["vars"].update(ansible_user="drill"))
+
+
+@pytest.fixture
+def includes(drill: Drill) -> Iterator[None]:
+    """sudo reads /etc/sudoers.d on all nodes but lon-2."""
+    nodes = [node for node in NODES if node != "lon-2"]
+    for node in nodes:
+        done = drill.lab.exec(node, ["sh", "-c", f"echo '{INCLUDE}' >> /etc/sudoers"])
+        assert done.returncode == 0, done.stderr
+        # What earlier tests left of an agent is not ours to find again.
+        drill.lab.exec(node, ["rm", "-rf", "/var/lib/gameday"])
+    yield
+    for node in NODES:
+        drill.lab.exec(node, ["sed", "-i", f"\\|^{INCLUDE}$|d", "/etc/sudoers"])
+
+
+def nodes(drill: Drill, *argv: str) -> Any:
+    """``gameday nodes`` as a user has it."""
+    return drill.gameday("nodes", *argv, timeout_s=STEP_S)
+
+
+def listed(drill: Drill, node: str) -> str:
+    """What a node has, without gameday's help."""
+    done = drill.lab.exec(node, ["sh", "-c", LISTED], timeout_s=120)
+    assert done.returncode == 0 and "/etc/passwd" in done.stdout, done.stderr
+    return str(done.stdout)
+
+
+def assert_code(done: Any, code: int) -> str:
+    """The exit code is as told; returns everything that was said."""
+    said = str(done.stdout + done.stderr)
+    assert done.returncode == code, said
+    return said
+
+
+@pytest.mark.usefixtures("includes")
+def test_a_node_that_fails_is_undone_and_the_others_go_on(drill: Drill) -> None:
+    def shape(data: dict[str, Any]) -> None:
+        data["vars"]["ansible_user"] = "drill"
+        hosts = data["children"]["sites"]["children"]["amsterdam"]["hosts"]
+        hosts["ams-1"]["ansible_host"] = "198.19.0.99"
+        # The others do not have it, so the playbook goes both ways.
+        data["vars"]["gameday_workers"] = {"west": [RUNNER, "worker"]}
+        clients = data["children"]["sites"]["children"]["clients"]["hosts"]
+        clients["cli-1"]["gameday_worker"] = "west"
+
+    inventory = str(drill.inventory(shape))
+    was = listed(drill, "lon-2")
+    said = assert_code(
+        nodes(drill, "prepare", "-i", inventory, *OURS, "lon-2", "ams-1", "cli-1"), EXIT_UNKNOWN
+    )
+    assert "2 of 3 node(s) not prepared" in said, said
+    assert "lon-2: Sudo takes the rule: sudo does not read /etc/sudoers.d/gameday" in said, said
+    assert "undone again" in said and "ams-1: Look at the node" in said, said
+    assert listed(drill, "lon-2") == was
+
+    said = assert_code(
+        nodes(drill, "check", "-i", inventory, *OURS, "lon-2", "cli-1"), EXIT_NOT_MET
+    )
+    assert "cli-1: prepared" in said and "lon-2: not prepared; lacks: " in said, said
+    assert_code(nodes(drill, "clean", "-i", inventory, *OURS, "cli-1"), 0)
+
+
+@pytest.mark.usefixtures("includes")
+def test_a_life_of_prepared_nodes(drill: Drill, mine: Path) -> None:
+    """Prepare, again, prove, drill, clean: the nodes are as they were."""
+    drill.lab.exec("lon-2", ["sh", "-c", f"echo '{INCLUDE}' >> /etc/sudoers"])
+    inventory = str(mine)
+    was = {node: listed(drill, node) for node in NODES}
+
+    said = assert_code(
+        nodes(drill, "prepare", "-i", inventory, *OURS, "--check", "--diff", "fra-1"), 0
+    )
+    assert "+drill ALL=(root) NOPASSWD: NOSETENV: /usr/bin/python3 -I -S /etc/gameday/" in said
+    assert listed(drill, "fra-1") == was["fra-1"]
+
+    said = assert_code(nodes(drill, "prepare", "-i", inventory, *OURS, *NODES), 0)
+    assert "7 node(s) prepared, 7 changed" in said, said
+    said = assert_code(nodes(drill, "prepare", "-i", inventory, *OURS, *NODES), 0)
+    assert "7 node(s) prepared, 0 changed" in said, said
+    deep = ("check", "--deep", "-i", inventory, *OURS)
+    assert "not proven" not in assert_code(nodes(drill, *deep, "fra-1", "cli-1"), 0)
+
+    _drill(drill, mine)
+
+    assert_code(nodes(drill, *deep, "--expect", "ended", "fra-1"), 0)
+    said = assert_code(nodes(drill, "clean", "-i", inventory, *OURS, *NODES), 0)
+    assert "7 node(s) clean" in said, said
+    assert_code(nodes(drill, *deep, "--expect", "clean", "fra-1", "cli-1"), 0)
+    assert {node: listed(drill, node) for node in NODES} == was
+
+
+def _drill(drill: Drill, inventory: Path) -> None:
+    """A run by the prepared user, stopped by hand; meanwhile its lease is proven and protected."""
+    experiment = drill.experiment(lambda data: data["faults"][0].update(for_s=240))
+    process = drill.start(experiment, inventory)
+    drill.wait_step("faults", timeout_s=120)
+    deep = ("check", "--deep", "-i", str(inventory), *OURS, "--expect")
+    assert_code(nodes(drill, *deep, "armed", "fra-1"), 0)
+    # A proof that cannot fail would prove nothing.
+    said = assert_code(nodes(drill, *deep, "ended", "fra-1"), EXIT_NOT_MET)
+    assert "fra-1: no lease is open: not proven: open: " in said, said
+    said = assert_code(nodes(drill, "clean", "-i", str(inventory), *OURS, "fra-1"), EXIT_NOT_CLEAN)
+    assert "fra-1: No lease is open: 1 lease(s) open here" in said, said
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=STEP_S)
+
+    def agents() -> str:
+        return str(drill.lab.exec("fra-1", ["pgrep", "-af", "[g]ameday/agent/"]).stdout)
+
+    wait(lambda: not agents(), 120, agents)
+    assert drill.report()["clean"]["proven"] is True
+    assert drill.leftovers() == []
+    home = drill.lab.exec("fra-1", ["ls", "-a", "/home/drill"]).stdout.split()
+    assert ".gameday" not in home, "an agent was pushed although the sealed one is there"
