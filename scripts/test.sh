@@ -16,7 +16,7 @@ node=(tests/uml/test_systemd.py tests/uml/test_units.py tests/uml/test_reboot.py
 data=(tests/lab/test_data_real.py tests/lab/test_databases.py)
 second=(tests/lab/test_anycast.py tests/lab/test_bad_input.py tests/lab/test_backends.py
     tests/lab/test_power.py tests/lab/test_process.py tests/lab/test_prometheus_evidence.py
-    tests/lab/test_schedule.py tests/lab/test_sweep.py tests/lab/test_upload.py)
+    tests/lab/test_story.py tests/lab/test_sweep.py tests/lab/test_upload.py)
 last=(tests/uml/test_shaping.py tests/lab/test_accuracy.py tests/lab/test_reproduce.py
     tests/lab/test_search.py tests/lab/test_slow_paths.py tests/lab/test_workers.py)
 logs=$(mktemp -d)

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lab's nodes prepared for a user of gameday's own, used, and cleaned again.
-
-The nodes' /etc, /home and /var/lib are their own; /usr is the machine's, and nothing is put there.
-The lab's sudoers reads no directory: a test adds the line that every real system has.
-"""
+"""The lab's nodes prepared for a user of gameday's own, used, and cleaned again."""
 
 from __future__ import annotations
 
@@ -17,20 +13,18 @@ import pytest
 
 from gameday.errors import EXIT_NOT_CLEAN, EXIT_NOT_MET, EXIT_UNKNOWN
 from tests.lab.drill import Drill, wait
+from tests.lab.prepared import (
+    NODES,
+    OURS,
+    STEP_S,
+    assert_code,
+    includes,
+    listed,
+    nodes,
+    without,
+)
 
-NODES = ("fra-1", "fra-2", "lon-1", "lon-2", "ams-1", "cli-1", "mon-1")
 RUNNER = str(Path(sys.executable).with_name("ansible-runner"))
-INCLUDE = "@includedir /etc/sudoers.d"
-OURS = ("--as", "gameday")
-STEP_S = 400
-"""A playbook of twenty tasks over seven nodes, on a machine that others use."""
-
-LISTED = """
-find /etc /home /root /var/lib/gameday ! -type d ! -path '/etc/.pwd.lock' ! -name '*-' \
-    -exec sha256sum {} + 2>&1 | sort -k 2
-find /etc /home /root -type d | sort
-"""
-"""Files with their content. Names that end in a dash are what useradd keeps of the last version."""
 
 
 @pytest.fixture
@@ -40,39 +34,14 @@ def mine(drill: Drill) -> Path:
 
 
 @pytest.fixture
-def includes(drill: Drill) -> Iterator[None]:
+def reading(drill: Drill) -> Iterator[None]:
     """sudo reads /etc/sudoers.d on all nodes but lon-2."""
-    nodes = [node for node in NODES if node != "lon-2"]
-    for node in nodes:
-        done = drill.lab.exec(node, ["sh", "-c", f"echo '{INCLUDE}' >> /etc/sudoers"])
-        assert done.returncode == 0, done.stderr
-        # What earlier tests left of an agent is not ours to find again.
-        drill.lab.exec(node, ["rm", "-rf", "/var/lib/gameday"])
+    includes(drill, [node for node in NODES if node != "lon-2"])
     yield
-    for node in NODES:
-        drill.lab.exec(node, ["sed", "-i", f"\\|^{INCLUDE}$|d", "/etc/sudoers"])
+    without(drill)
 
 
-def nodes(drill: Drill, *argv: str) -> Any:
-    """``gameday nodes`` as a user has it."""
-    return drill.gameday("nodes", *argv, timeout_s=STEP_S)
-
-
-def listed(drill: Drill, node: str) -> str:
-    """What a node has, without gameday's help."""
-    done = drill.lab.exec(node, ["sh", "-c", LISTED], timeout_s=120)
-    assert done.returncode == 0 and "/etc/passwd" in done.stdout, done.stderr
-    return str(done.stdout)
-
-
-def assert_code(done: Any, code: int) -> str:
-    """The exit code is as told; returns everything that was said."""
-    said = str(done.stdout + done.stderr)
-    assert done.returncode == code, said
-    return said
-
-
-@pytest.mark.usefixtures("includes")
+@pytest.mark.usefixtures("reading")
 def test_a_node_that_fails_is_undone_and_the_others_go_on(drill: Drill) -> None:
     def shape(data: dict[str, Any]) -> None:
         data["vars"]["ansible_user"] = "drill"
@@ -100,10 +69,10 @@ def test_a_node_that_fails_is_undone_and_the_others_go_on(drill: Drill) -> None:
     assert_code(nodes(drill, "clean", "-i", inventory, *OURS, "cli-1"), 0)
 
 
-@pytest.mark.usefixtures("includes")
+@pytest.mark.usefixtures("reading")
 def test_a_life_of_prepared_nodes(drill: Drill, mine: Path) -> None:
     """Prepare, again, prove, drill, clean: the nodes are as they were."""
-    drill.lab.exec("lon-2", ["sh", "-c", f"echo '{INCLUDE}' >> /etc/sudoers"])
+    includes(drill, ["lon-2"])
     inventory = str(mine)
     was = {node: listed(drill, node) for node in NODES}
 

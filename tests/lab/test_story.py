@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A scheduled drill from its first date to the comparison with the next; people only sign.
+"""A quarterly drill as an organisation has it, from bare nodes to bare nodes; people only sign.
 
-The unit's own command is run as systemd runs it: no home directory, no working directory. That
+Nodes are prepared, the drill is scheduled and approved by two people, the timer's command runs it,
+it is signed by one more, verified, compared with the next, and the nodes are as they were. The unit's own command is run as systemd runs it: no home directory, no working directory. That
 systemd does begin it by itself is shown in tests/uml/test_schedule.py.
 """
 
@@ -22,6 +23,7 @@ import yaml
 from gameday import clock
 from gameday.errors import EXIT_UNKNOWN
 from tests.lab.drill import ROOT, RUN_TIMEOUT_S, Drill, wait
+from tests.lab.prepared import NODES, OURS, assert_code, includes, listed, nodes, without
 from tests.unit.drills.hooks import SECRET, Hooks
 
 REHEARSAL = ROOT / "experiments" / "rehearsal.yaml"
@@ -75,14 +77,44 @@ def again_where_starved(drill: Drill, done: Any, name: str) -> Any:
     return done
 
 
-def test_two_quarters(drill: Drill, hooks: Hooks) -> None:
+@pytest.fixture
+def were(drill: Drill) -> Iterator[dict[str, str]]:
+    """What nodes had before, while their sudo reads rules of a directory."""
+    includes(drill, NODES)
+    yield {node: listed(drill, node) for node in NODES}
+    without(drill)
+
+
+def test_two_quarters(drill: Drill, hooks: Hooks, were: dict[str, str]) -> None:
+    inventory = estate(drill, hooks)
+    there = ("-i", str(inventory), *OURS, *NODES)
+    deep = ("check", "--deep", "-i", str(inventory), *OURS, "fra-1", "lon-2", "cli-1", "--expect")
+    said = assert_code(nodes(drill, "prepare", *there), 0)
+    assert "7 node(s) prepared, 7 changed" in said, said
+    assert_code(nodes(drill, "check", *there), 0)
+    assert_code(nodes(drill, *deep, "prepared"), 0)
+    quarters(drill, hooks, inventory)
+    assert_code(nodes(drill, *deep, "ended"), 0)
+    said = assert_code(nodes(drill, "clean", *there), 0)
+    assert "7 node(s) clean" in said, said
+    assert_code(nodes(drill, *deep, "clean"), 0)
+    assert {node: listed(drill, node) for node in NODES} == were
+
+
+def estate(drill: Drill, hooks: Hooks) -> Path:
+    """The lab, for a user that no node has yet, with a policy; who is told is a secret."""
     secret = drill.home / "hook.env"
     secret.write_text(f"HOOK={hooks.url}\n", encoding="utf-8")
     secret.chmod(0o600)
     told = {"name": "ops", "url_env": "HOOK", "required": True, "timeout_s": 60}
-    inventory = drill.inventory(
-        lambda data: data["vars"].update(gameday_policy={"approvals": 2, "announcements": [told]})
+    policy = {"approvals": 2, "announcements": [told]}
+    return drill.inventory(
+        lambda data: data["vars"].update(gameday_policy=policy, ansible_user="drill")
     )
+
+
+def quarters(drill: Drill, hooks: Hooks, inventory: Path) -> None:
+    """This quarter's drill and the next one."""
     people(drill)
     timer, other = (add(drill, name, inventory) for name in ("quarter", "other"))
     added_ns = clock.wall_ns()
