@@ -2,7 +2,9 @@
 """A quarterly drill as an organisation has it, from bare nodes to bare nodes; people only sign.
 
 Nodes are prepared, the drill is scheduled and approved by two people, the timer's command runs it,
-it is signed by one more, verified, compared with the next, and the nodes are as they were. The unit's own command is run as systemd runs it: no home directory, no working directory. That
+one of them signs its report as well, it is compared with the next, and the nodes are as they were.
+
+The unit's own command is run as systemd runs it: no home directory, no working directory. That
 systemd does begin it by itself is shown in tests/uml/test_schedule.py.
 """
 
