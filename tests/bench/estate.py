@@ -148,6 +148,10 @@ class Estate:
                  f"addr add {self.address(name)}/22 dev mgmt0"]  # fmt: skip
         if len(self.names) > PERMANENT_ABOVE:
             lines.append(f"neigh add {CONTROLLER} lladdr {_mac(CONTROLLER)} dev mgmt0")
+            # Everybody may look at the first node.
+            peers = self.names[1:] if name == self.names[0] else self.names[:1]
+            lines += [f"neigh add {self.data_address(peer)} lladdr "
+                      f"{_mac(self.data_address(peer))} dev data0" for peer in peers]  # fmt: skip
         (home / "ip").write_text("\n".join(lines) + "\n", encoding="ascii")
         public = (home / f"{key[1:]}.pub").read_text(encoding="ascii")
         return f"{self.address(name)} {public}"
@@ -158,8 +162,9 @@ class Estate:
         lines = [f"link add name {bridge} type bridge\nlink set {bridge} up"
                  for bridge in ("data", "mgmt")]  # fmt: skip
         for name, bridge, outer, inner in links:
-            mac = f"address {_mac(self._management(name))} " if bridge == "mgmt" else ""
-            lines += [f"link add {outer} type veth peer name {inner} {mac}netns {self.pids[name]}",
+            mac = _mac(self._on(bridge, name))
+            lines += [f"link add {outer} type veth peer name {inner} address {mac} "
+                      f"netns {self.pids[name]}",
                       f"link set {outer} master {bridge}", f"link set {outer} up"]  # fmt: skip
         system.ip_batch(self.pids["core"], "\n".join(lines))
         for name, device, address in (("ctl", "mgmt0", CONTROLLER), ("far", "data0", SENDER)):
@@ -170,8 +175,11 @@ class Estate:
                      for name in self.names]  # fmt: skip
             system.ip_batch(self.pids["ctl"], "\n".join(known))
 
-    def _management(self, name: str) -> str:
-        return CONTROLLER if name == "ctl" else self.address(name)
+    def _on(self, bridge: str, name: str) -> str:
+        """A process's address on a bridge."""
+        if name in ("ctl", "far"):
+            return CONTROLLER if name == "ctl" else SENDER
+        return self.address(name) if bridge == "mgmt" else self.data_address(name)
 
     def _wait_ready(self) -> None:
         """Wait for every node's sshd.

@@ -39,6 +39,7 @@ PERIOD_MS, STEADY_S, RECOVER_S = 1000, 5, 5
 WINDOW_S, WINDOW_S_PER_NODE = 40, 0.3
 """The nodes are read back inside the window, which takes as many rounds as there are batches."""
 
+NOBODY = "198.19.3.250"
 LOOK_S = 1.0
 CODES = (0, 1, 3)
 """A run whose numbers do not count (a starved machine) still shows what arming it took."""
@@ -203,8 +204,10 @@ def _inventory(estate: Estate) -> str:
     data["all"]["vars"]["gameday_workers"] = {
         name: ["env", f"{MARK}={name}", RUNNER, "worker"] for name in WORKERS
     }
-    near = data["all"]["children"]["sites"]["children"]["near"]["hosts"]
-    for number, node in enumerate(near.values()):
+    sites = data["all"]["children"]["sites"]["children"]
+    # Nobody logs in there; a cut towards the address at which somebody did would be refused.
+    sites["far"]["hosts"]["sender"]["ansible_host"] = NOBODY
+    for number, node in enumerate(sites["near"]["hosts"].values()):
         node["gameday_worker"] = WORKERS[number % len(WORKERS)]
     return str(yaml.safe_dump(data, sort_keys=False))
 
@@ -221,7 +224,7 @@ def _experiment(nodes: int) -> dict[str, Any]:
                     "for_s": WINDOW_S + int(nodes * WINDOW_S_PER_NODE),
                     "params": {"side_a": {"site": "near"}, "side_b": {"site": "far"}}}],
         "probes": [{"name": "look", "kind": "icmp", "from": {"site": "near"},
-                    "period_ms": PERIOD_MS, "timeout_ms": 1000}],
+                    "to": {"node": ["b01"]}, "period_ms": PERIOD_MS, "timeout_ms": 1000}],
         "recover_s": RECOVER_S,
         "objectives": [{"name": "lost echoes", "measure": "client-failure-share",
                         "at_most_percent": 5, "params": {"probe": "look"}}],
