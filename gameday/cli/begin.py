@@ -145,3 +145,19 @@ def announced(tell: Announcer, plan: Plan, operator: str, drill: str = "") -> It
         raise
     if result.run is not None:
         tell.ends(told.ended(before, read_report(result.run), result.run.name))
+
+
+@contextlib.contextmanager
+def result_announced(tell: Announcer, run: Path) -> Iterator[None]:
+    """Announce the result of a run that another controller began, once it has its report."""
+    from gameday.drills import told
+    from gameday.errors import EvidenceError
+    from gameday.report.summary import read_report
+
+    try:
+        yield
+    finally:
+        # Without a report there is an error already that says so.
+        with contextlib.suppress(EvidenceError):
+            report = read_report(run)
+            tell.ends(told.ended(told.head("ended", report["experiment"], ""), report, run.name))

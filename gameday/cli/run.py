@@ -106,10 +106,12 @@ def recover(run_name: str | None, reports: Path, key: Path | None, log_level: st
     """Finish what a dead controller left of RUN (default: every unfinished run)."""
     import json
 
+    from gameday.cli import begin
     from gameday.cli.logs import configure
     from gameday.cli.view import Lines
     from gameday.conduct import recover as recovery
     from gameday.conduct import rundir
+    from gameday.plan import inventory_from_json
     from gameday.report.sign import load_signing_key
 
     configure(log_level)
@@ -125,9 +127,11 @@ def recover(run_name: str | None, reports: Path, key: Path | None, log_level: st
     codes = []
     for directory in todo:
         inventory = json.loads((directory / "inventory.json").read_bytes())
+        tell = begin.announcer(inventory_from_json(inventory))
         enter_netns(inventory["controller_netns"])
         ended = recovery.recover(directory, Lines())
-        codes.append(finish(directory, signing_key, ended, completed_code=0))
+        with begin.result_announced(tell, directory):
+            codes.append(finish(directory, signing_key, ended, completed_code=0))
     return max(codes)
 
 

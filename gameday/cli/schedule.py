@@ -138,7 +138,7 @@ def check(name: str, directory: Path | None, system: bool | None) -> int:
     then = dates.next_free(drill, ready.inventory.policy, dates.now())
     if then is None:
         raise Refused(f"{name} has no date that is not in a freeze", "see gameday_policy.freezes")
-    wants = unattended.wants(ready.inventory)
+    wants = unattended.wants(ready.inventory, ready.plan)
     try:
         allowed = permit.approved(
             ready.text, ready.loaded, ready.inventory, ready.signing_key, asked.approvals,

@@ -123,7 +123,7 @@ def _checked(wish: Wish, directory: Path) -> tuple[Drill, Ready]:
     set_environment(drill)
     unattended.signing_key(Path(drill.key))
     ready = begin.prepare(asked_of(drill), None)
-    wants = unattended.wants(ready.inventory)
+    wants = unattended.wants(ready.inventory, ready.plan)
     if ready.inventory.policy.approvals and not Path(drill.allowed_signers).is_file():
         wants.append(f"{drill.allowed_signers}: is not there, so no approval could count; name it "
                      "with --allowed-signers")  # fmt: skip

@@ -11,10 +11,11 @@ import paramiko
 from paramiko.pkey import UnknownKeyType
 
 from gameday.conduct.fleet import addresses
+from gameday.conduct.preflight import lease_nodes, vantages
 from gameday.drills import announce
 from gameday.drills.lock import state_directory
 from gameday.errors import InvalidInput
-from gameday.plan import Inventory
+from gameday.plan import Inventory, Plan
 from gameday.plan.bmc import ENVIRONMENT_NAME
 from gameday.report.sign import SigningKey, load_signing_key
 from gameday.transport.pinned import not_pinned, open_keys
@@ -82,10 +83,12 @@ def signing_key(path: Path) -> SigningKey:
     return load_signing_key(path, ask)
 
 
-def wants(inventory: Inventory) -> list[str]:
-    """Everything that a run on this estate would stumble over without a person, each with what
-    to do. The environment is as the run will have it."""
-    ways = addresses(inventory.to_json(), [node.name for node in inventory.nodes])
+def wants(inventory: Inventory, plan: Plan) -> list[str]:
+    """Everything that a run of this plan would stumble over without a person, each with what to
+    do. The environment is as the run will have it."""
+    data = plan.to_json()
+    reached = {*lease_nodes(data), *vantages(data)} & set(inventory.by_name)
+    ways = addresses(inventory.to_json(), sorted(reached))
     said = not_pinned(ways) + open_keys(one.key_file for one in ways if one.key_file)
     found = [f"{name}: {what}; {todo}" for name, what, todo in said]
     for path in sorted({one.key_file for one in ways if one.key_file}):
@@ -99,7 +102,9 @@ def wants(inventory: Inventory) -> list[str]:
             f"{', '.join(without[:5])}: no ansible_ssh_private_key_file, no default key without a "
             "passphrase, and an agent is not there when nobody is logged in; name a key file"
         )
-    names = {name for node in inventory.nodes if node.bmc
+    asked = {one["node"] for fault in plan.faults for lease in fault.leases
+             for one in lease.spec.get("systems", ())}  # fmt: skip
+    names = {name for node in inventory.nodes if node.bmc and node.name in asked
              for name in (node.bmc["user_env"], node.bmc["password_env"]) if name}  # fmt: skip
     found += [f"environment variable {name}, which the inventory names for a BMC, will not be "
               "set; put it into a file and name that with --environment-file"

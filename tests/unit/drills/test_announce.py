@@ -140,6 +140,9 @@ def test_a_run_is_announced_before_and_after(hooks: Hooks, tmp_path: Path) -> No
         with pytest.raises(type(error)), begin.announced(tell, plan, key.principal):
             raise error
         assert hooks.told[-1]["event"] == event
+    with pytest.raises(NotProvenClean), begin.result_announced(tell, tmp_path / "run"):
+        raise NotProvenClean("what recover finds")
+    assert hooks.told[-1]["run"] == "run" and hooks.told[-1]["verdict"]
 
 
 def test_a_result_that_cannot_be_announced_changes_nothing(hooks: Hooks, tmp_path: Path) -> None:

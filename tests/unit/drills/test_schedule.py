@@ -158,6 +158,17 @@ def test_what_a_run_would_ask_for_is_refused_now(
     assert not (home / "state/gameday/schedules").exists()
 
 
+def test_nodes_that_the_plan_does_not_reach_are_not_asked_for(gameday: Gameday, home: Path) -> None:
+    """The rehearsal reaches no router."""
+    estate.make(home)
+    path = home / "estate/known_hosts"
+    lines = path.read_text(encoding="ascii").splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith("198.19.0.110 ")]
+    assert len(kept) == len(lines) - 1
+    path.write_text("".join(kept), encoding="ascii")
+    assert add(gameday, home) == 0
+
+
 def test_a_timer_runs_a_date_once_and_in_time(
     gameday: Gameday, home: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
