@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 TCP = 6
 IPV4, IPV6 = 0x0800, 0x86DD
@@ -117,8 +118,13 @@ def _tcp(frame: bytes, at: int, size: int, ends: tuple[bytes, bytes]) -> Segment
         raise Short
     stamp, echo = _stamps(frame[at + 20 : at + head])
     counted = max(0, size - head) + bool(flags & SYN) + bool(flags & FIN)
-    source, target = (str(ipaddress.ip_address(end)) for end in ends)
+    source, target = _address(ends[0]), _address(ends[1])
     return Segment((source, sport), (target, dport), seq, counted, flags, stamp, echo)
+
+
+@lru_cache(maxsize=4096)
+def _address(packed: bytes) -> str:
+    return str(ipaddress.ip_address(packed))
 
 
 def _stamps(options: bytes) -> tuple[int | None, int | None]:

@@ -6,6 +6,7 @@ The samples are written by promtool, so what Prometheus must answer is known bef
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import socket
@@ -19,6 +20,8 @@ from click.testing import CliRunner, Result
 
 from gameday.cli.main import cli
 from gameday.errors import CannotRun, InvalidInput
+from gameday.reproduce.fetch import Question, fetch
+from tests.certificates import Authority
 from tests.lab.drill import ROOT, wait
 
 LAB = ROOT / "inventory" / "lab.yaml"
@@ -55,23 +58,29 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics",
                     str(home / "series.txt"), str(home / "data")], check=True,
                    capture_output=True, timeout=READY_S)  # fmt: skip
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = open(home / "log", "wb")  # noqa: SIM115 - the child's
-    process = subprocess.Popen(
-        ["prometheus", f"--config.file={home}/prometheus.yml",
-         f"--storage.tsdb.path={home}/data", "--storage.tsdb.retention.time=100y",
-         f"--web.listen-address=127.0.0.1:{port}", "--query.lookback-delta=3s"],
-        stdout=log, stderr=log,
-    )  # fmt: skip
-    try:
+    with _serving(home) as port:
         wait(lambda: _ready(port), READY_S, lambda: (home / "log").read_text()[-2000:])
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=READY_S)
-        log.close()
+
+
+@contextlib.contextmanager
+def _serving(home: Path, *more: str) -> Iterator[int]:
+    """Prometheus on a free port of loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    with open(home / "log", "wb") as log:
+        process = subprocess.Popen(
+            ["prometheus", f"--config.file={home}/prometheus.yml",
+             f"--storage.tsdb.path={home}/data", "--storage.tsdb.retention.time=100y",
+             f"--web.listen-address=127.0.0.1:{port}", "--query.lookback-delta=3s", *more],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            yield port
+        finally:
+            process.terminate()
+            process.wait(timeout=READY_S)
 
 
 def _ready(port: int) -> bool:
@@ -160,3 +169,28 @@ def test_nobody_answers(tmp_path: Path) -> None:
     assert isinstance(done.exception, CannotRun)
     assert "nothing listens" in str(done.exception)
     assert not (tmp_path / "night.json").exists()
+
+
+def test_over_tls_only_to_whom_the_authority_knows(tmp_path: Path) -> None:
+    """Prometheus' own TLS; its certificate is signed by an authority of ours."""
+    ours, theirs = Authority(tmp_path), Authority(tmp_path, "another authority")
+    pair = ours.sign("prometheus.test", "127.0.0.1")
+    (tmp_path / "prometheus.yml").write_text("global: {}\n")
+    (tmp_path / "web.yml").write_text(
+        f"tls_server_config: {{cert_file: {pair.cert}, key_file: {pair.key}}}\n"
+    )
+    span = (BEGIN_S * 1000, BEGIN_S * 1000 + 2000)
+    with _serving(tmp_path, f"--web.config.file={tmp_path}/web.yml") as port:
+        url = f"https://127.0.0.1:{port}"
+
+        def answers() -> bool:
+            try:
+                return b'"0.02"' in fetch(
+                    Question(url, "vector(0.02)", 1000, "", str(ours.ca)), [span]
+                )
+            except CannotRun:
+                return False
+
+        wait(answers, READY_S, lambda: (tmp_path / "log").read_text()[-2000:])
+        with pytest.raises(CannotRun, match="certificate"):
+            fetch(Question(url, "vector(0.02)", 1000, "", str(theirs.ca)), [span])
