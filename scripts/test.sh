@@ -11,10 +11,11 @@ cd "$(dirname "$0")/.."
 # Then four lanes side by side, which mostly wait: the lab; kernels of their own; databases in places
 # of their own; a node that boots systemd, and then a second lab for what is not about time.
 # Last, alone, what measures time itself and shall not measure the other lanes.
-node=(tests/uml/test_systemd.py tests/uml/test_units.py tests/uml/test_reboot.py)
+node=(tests/uml/test_systemd.py tests/uml/test_units.py tests/uml/test_reboot.py
+    tests/uml/test_prepared.py)
 data=(tests/lab/test_data_real.py tests/lab/test_databases.py)
 second=(tests/lab/test_anycast.py tests/lab/test_bad_input.py tests/lab/test_backends.py
-    tests/lab/test_power.py tests/lab/test_process.py tests/lab/test_sweep.py
+    tests/lab/test_nodes.py tests/lab/test_power.py tests/lab/test_process.py tests/lab/test_sweep.py
     tests/lab/test_upload.py)
 last=(tests/uml/test_shaping.py tests/lab/test_accuracy.py
     tests/lab/test_slow_paths.py tests/lab/test_workers.py)
