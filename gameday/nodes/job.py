@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One playbook over some nodes, through ansible-runner, from the controller itself.
+"""One playbook over some nodes, through ansible-runner.
 
 Ansible reads the user's own inventory, so whatever it knows of the way to a node (jump hosts,
 vaulted passwords, plugins) holds here too. Only two things are put before it: who logs in, and
@@ -25,7 +25,7 @@ from gameday.nodes.outcome import Outcome, Progress
 from gameday.transport import netns
 
 FORKS_MAX = 50
-"""Nodes that Ansible works on at once; each costs a process of 60 MB here."""
+"""Nodes that Ansible works on at once: it forks a process for each, and one for each ssh."""
 
 CONNECT_S, PERSIST_S = 10, 15
 SAID_MAX = 600
