@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One playbook over some nodes, through ansible-runner, from the controller itself.
+"""One playbook over some nodes, through ansible-runner.
 
 Ansible reads the user's own inventory, so whatever it knows of the way to a node (jump hosts,
 vaulted passwords, plugins) holds here too. Only two things are put before it: who logs in, and
@@ -13,6 +13,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from gameday.nodes.outcome import Outcome, Progress
 from gameday.transport import netns
 
 FORKS_MAX = 50
-"""Nodes that Ansible works on at once; each costs a process of 60 MB here."""
+"""Nodes that Ansible works on at once: it forks a process for each, and one for each ssh."""
 
 CONNECT_S, PERSIST_S = 10, 15
 SAID_MAX = 600
@@ -76,8 +77,13 @@ def playbooks() -> Path:
     raise RequirementFailed(f"the playbooks are neither in {here} nor beside the package")
 
 
-def run(job: Job, tell: Callable[[str], None]) -> dict[str, Outcome]:
+def run(
+    job: Job, tell: Callable[[str], None], stop: threading.Event | None = None
+) -> dict[str, Outcome]:
     """Run a job to its end; outcomes by node, of all its nodes whatever happens.
+
+    Args:
+        tell: told each step. stop: set to end the playbooks where they are; Ctrl-C sets it.
 
     Raises:
         CannotRun: where ansible-runner or Ansible are missing, or the playbook could not begin.
@@ -86,11 +92,18 @@ def run(job: Job, tell: Callable[[str], None]) -> dict[str, Outcome]:
 
     directory = Path(tempfile.mkdtemp(prefix="gameday-nodes-"))
     try:
-        progress = Progress(job.nodes, tell, job.diff)
+        progress = Progress(job.nodes, tell, job.diff, stop or threading.Event())
         # Only this thread, and the processes that it starts, move to the namespace.
         with ThreadPoolExecutor(1, initializer=enter, initargs=(job.controller_netns,)) as pool:
-            status = pool.submit(run_all, directory, job, job.parts(), progress).result()
-        _check_begun(progress, status)
+            playing = pool.submit(run_all, directory, job, job.parts(), progress)
+            try:
+                status = playing.result()
+            except KeyboardInterrupt:
+                tell("stopping: nodes that were not finished are told below")
+                progress.stop.set()
+                status = playing.result()
+        if not progress.stop.is_set():
+            _check_begun(progress, status)
         return progress.outcomes
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -192,6 +205,7 @@ def run_playbook(directory: Path, job: Job, progress: Progress) -> str:
         extravars=variables(job, f"{directory}/project/ssh_config", str(job.known_hosts)),
         envvars=environment(directory), cmdline=f"{command_line(job)} {limit}",
         passwords=passwords, quiet=True, event_handler=progress.event,
+        cancel_callback=progress.stop.is_set,
     )  # fmt: skip
     return str(done.status)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 DONE = frozenset({"The node is prepared", "The node is clean"})
@@ -76,11 +77,17 @@ class Outcome:
 
 
 class Progress:
-    """Gathers events into outcomes, and tells people as they come."""
+    """Gathers events into outcomes, and tells people as they come.
 
-    def __init__(self, nodes: Iterable[str], tell: Callable[[str], None], diff: bool) -> None:
+    Attributes:
+        stop: set when what runs shall end where it is.
+    """
+
+    def __init__(
+        self, nodes: Iterable[str], tell: Callable[[str], None], diff: bool, stop: Event
+    ) -> None:
         self.outcomes = {name: Outcome(name) for name in nodes}
-        self._tell, self._diff = tell, diff
+        self._tell, self._diff, self.stop = tell, diff, stop
         self.said: list[str] = []
 
     def event(self, event: Mapping[str, Any]) -> bool:

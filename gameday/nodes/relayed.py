@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gameday import clock
 from gameday.errors import InvalidInput
 from gameday.nodes.job import Job, command_line, run_playbook, runner, settings, variables, write
 from gameday.nodes.outcome import Progress
@@ -27,6 +28,7 @@ from gameday.transport.worker_job import end, search_path
 TIMEOUT_S = 3600.0
 """A worker's whole play: packages for a hundred nodes over a slow path."""
 
+LOOK_S = 0.2
 SAID_MAX = 300
 HERE = "{{ playbook_dir }}"
 
@@ -77,9 +79,9 @@ def _through(
     process: subprocess.Popen[bytes], there: Path, back: Path, job: Job, progress: Progress
 ) -> str:
     """Why the worker was lost; "" where it came to its end."""
-    watchdog = threading.Timer(TIMEOUT_S, end, [process])
-    watchdog.daemon = True
-    watchdog.start()
+    over = threading.Event()
+    watch = threading.Thread(target=_watch, args=(process, progress.stop, over), daemon=True)
+    watch.start()
     ident = os.urandom(8).hex()
     said: list[str] = []
 
@@ -101,9 +103,19 @@ def _through(
     except Exception as error:  # noqa: BLE001 - ansible-runner has none of its own for a broken stream
         said.append(f"{type(error).__name__}: {error}")
     finally:
-        watchdog.cancel()
+        over.set()
+        watch.join()
         end(process)
     return " ".join(" ".join(said).split())[:SAID_MAX]
+
+
+def _watch(process: subprocess.Popen[bytes], stop: threading.Event, over: threading.Event) -> None:
+    """End a worker that takes too long, or when somebody wants it to stop."""
+    deadline = clock.mono_ns() + int(TIMEOUT_S * clock.NS_PER_S)
+    while not over.wait(LOOK_S):
+        if stop.is_set() or clock.mono_ns() > deadline:
+            end(process)
+            return
 
 
 def _extra(job: Job) -> dict[str, Any]:
@@ -123,6 +135,8 @@ def run_all(directory: Path, job: Job, via: Sequence[tuple[str, Sequence[str]]],
     """
     status = ""
     for number, (worker, names) in enumerate(via):
+        if progress.stop.is_set():
+            break
         part = replace(job, nodes=list(names))
         place = directory / str(number)
         if worker:

@@ -53,12 +53,14 @@ def look(user, commands, modules):
 
 
 def user_of(name):
-    """Home and group of a user; empty where there is none."""
+    """Home of a user, and links where its keys should be; empty where there is no user."""
     try:
         found = pwd.getpwnam(name)
     except KeyError:
         return {}
-    return {"home": found.pw_dir, "gid": found.pw_gid}
+    keys = Path(found.pw_dir) / ".ssh"
+    odd = [str(one) for one in (keys, keys / "authorized_keys") if one.is_symlink()]
+    return {"home": found.pw_dir, "odd": odd}
 
 
 def before():

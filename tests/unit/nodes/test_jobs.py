@@ -7,7 +7,9 @@ Ansible itself runs here too, on a playbook that cannot reach any node.
 from __future__ import annotations
 
 import json
+import socket
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,31 @@ def test_nodes_that_cannot_be_reached(estate: Inventory) -> None:
     for one in found.values():
         assert one.lost and not one.done and "Look at the node" in one.problem()
     assert "a: Look at the node: failed" in told
+
+
+def test_a_playbook_that_is_stopped_tells_no_node_as_done(estate: Inventory) -> None:
+    """Stopped while the first node is looked at: it answers nothing, and nothing is known of it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        path = Path(estate.source)
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        hosts = data["all"]["children"]["sites"]["children"]["here"]["hosts"]
+        hosts["a"]["ansible_port"] = port
+        path.write_text(yaml.safe_dump(data), encoding="utf-8")
+        stop, links = threading.Event(), list[Any]()
+
+        def connected() -> None:
+            links.append(silent.accept())
+            stop.set()
+
+        waiting = threading.Thread(target=connected, daemon=True)
+        waiting.start()
+        found = jobs.run(job("clean", load_inventory(path), ["a"], login="admin"), str, stop)
+        waiting.join()
+    assert not found["a"].done
+    assert found["a"].problem() == (
+        "a: not finished: the playbook stopped before its end; run it again"
+    )
 
 
 def test_a_playbook_that_cannot_begin(estate: Inventory) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any
 
 from gameday.nodes.outcome import Progress, diff_lines, reason
@@ -14,7 +15,7 @@ def event(kind: str, host: str, task: str, **result: Any) -> dict[str, Any]:
 
 def progress() -> tuple[Progress, list[str]]:
     told: list[str] = []
-    return Progress(("a", "b"), told.append, diff=False), told
+    return Progress(("a", "b"), told.append, False, Event()), told
 
 
 def test_only_the_last_task_makes_a_node_done() -> None:
