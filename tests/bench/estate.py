@@ -225,7 +225,7 @@ def _mac(address: str) -> str:
 
 ANSWERS = """\
 import socket, sys, time
-until = time.monotonic() + float(sys.argv[1])
+until = time.clock_gettime(time.CLOCK_MONOTONIC) + float(sys.argv[1])
 for address in sys.argv[2:]:
     while True:
         try:
@@ -234,7 +234,7 @@ for address in sys.argv[2:]:
                     break
         except OSError:
             pass
-        if time.monotonic() > until:
+        if time.clock_gettime(time.CLOCK_MONOTONIC) > until:
             sys.exit(print(address) or 1)
         time.sleep(0.02)
 """
