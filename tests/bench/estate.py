@@ -235,7 +235,8 @@ for address in sys.argv[2:]:
         except OSError:
             pass
         if time.clock_gettime(time.CLOCK_MONOTONIC) > until:
-            sys.exit(print(address) or 1)
+            sys.stdout.write(address)
+            sys.exit(1)
         time.sleep(0.02)
 """
 """Waits until every sshd answers; prints the first that does not in time."""
