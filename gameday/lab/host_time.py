@@ -32,10 +32,12 @@ import sys, time
 with open("/proc/cpuinfo") as file:
     if "User Mode Linux" not in file.read():
         sys.exit("this is not user-mode-linux: its clock is the machine's own")
+wall = time.CLOCK_REALTIME
 for line in iter(sys.stdin.readline, ""):
     if int(line):
-        time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns() + int(line))
-    print(time.time_ns(), flush=True)
+        time.clock_settime_ns(wall, time.clock_gettime_ns(wall) + int(line))
+    sys.stdout.write(f"{time.clock_gettime_ns(wall)}\\n")
+    sys.stdout.flush()
 """
 """Runs on a router: steps its clock by each line's nanoseconds, and says what it is then."""
 

@@ -115,7 +115,8 @@ def _check_sites(wish: Wish, inventory: Inventory) -> None:
         if site not in inventory.sites:
             raise InvalidInput(f"{inventory.source} has no site {site!r}", f"it has {known}")
     if len(set(wish.sites)) != len(wish.sites):
-        raise InvalidInput("two of the sites are the same", "name each once")
+        both = "both" if len(wish.pairs) == 1 else "two of the"
+        raise InvalidInput(f"{both} sites are the same", "name each once")
     unknown = [node for node in wish.at if node not in inventory.by_name]
     if unknown:
         raise InvalidInput(f"{inventory.source} has no node {unknown[0]!r}", "see --at")

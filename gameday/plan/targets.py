@@ -110,19 +110,24 @@ def spread_pairs(
 
     A pair is taken in one direction only, since an echo needs both.
     """
-    left = sorted(candidates)
+    # Among five hundred nodes there are a quarter of a million pairs: each is ranked once, and
+    # only those of the lowest rank that is left compete.
+    ranked: dict[int, list[Pair]] = {}
+    for pair in sorted(candidates):
+        ranked.setdefault(rank(pair), []).append(pair)
     used: Counter[str] = Counter()
     between: Counter[frozenset[str]] = Counter()
     found: list[Pair] = []
 
-    def cost(pair: Pair) -> tuple[int, int, int, Pair]:
+    def cost(pair: Pair) -> tuple[int, int, Pair]:
         a, b = pair
-        return rank(pair), used[a] + used[b], between[frozenset((site(a), site(b)))], pair
+        return used[a] + used[b], between[frozenset((site(a), site(b)))], pair
 
-    while left and len(found) < limit:
-        a, b = min(left, key=cost)
-        found.append((a, b))
-        used.update((a, b))
-        between[frozenset((site(a), site(b)))] += 1
-        left = [pair for pair in left if pair not in ((a, b), (b, a))]
+    for _, left in sorted(ranked.items()):
+        while left and len(found) < limit:
+            a, b = min(left, key=cost)
+            found.append((a, b))
+            used.update((a, b))
+            between[frozenset((site(a), site(b)))] += 1
+            left = [pair for pair in left if pair not in ((a, b), (b, a))]  # noqa: PLW2901
     return tuple(found)

@@ -167,12 +167,9 @@ def _control_pairs(aimed: Aimed, everything: Sequence[Aimed], inventory: Invento
     hit = frozenset().union(*(one.hit for one in everything))
     nodes = sorted({node for pair in aimed.hit for node in pair})
     others = sorted(node.name for node in inventory.nodes if ROUTER not in node.roles)
-    return [
-        (a, b)
-        for a in nodes
-        for b in {*nodes, *others}
-        if a != b and _may_ask(a, b, inventory) and connected(a, b, hit)
-    ]
+    asking = [a for a in nodes if inventory.can_arm(a) and _has_ipv4(a, inventory)]
+    asked = [b for b in sorted({*nodes, *others}) if _has_ipv4(b, inventory)]
+    return [(a, b) for a in asking for b in asked if a != b and connected(a, b, hit)]
 
 
 def _may_ask(a: str, b: str, inventory: Inventory) -> bool:

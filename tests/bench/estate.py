@@ -225,7 +225,7 @@ def _mac(address: str) -> str:
 
 ANSWERS = """\
 import socket, sys, time
-until = time.monotonic() + float(sys.argv[1])
+until = time.clock_gettime(time.CLOCK_MONOTONIC) + float(sys.argv[1])
 for address in sys.argv[2:]:
     while True:
         try:
@@ -234,8 +234,9 @@ for address in sys.argv[2:]:
                     break
         except OSError:
             pass
-        if time.monotonic() > until:
-            sys.exit(print(address) or 1)
+        if time.clock_gettime(time.CLOCK_MONOTONIC) > until:
+            sys.stdout.write(address)
+            sys.exit(1)
         time.sleep(0.02)
 """
 """Waits until every sshd answers; prints the first that does not in time."""

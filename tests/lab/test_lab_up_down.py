@@ -232,8 +232,7 @@ def test_up_puts_the_routers_clock_right(lab: Lab) -> None:
     if "User Mode Linux" not in kernel:
         assert "clock" not in cli("up", "--name", NAME).stdout
         return
-    behind = "import time; time.clock_settime(time.CLOCK_REALTIME, time.time() - 7)"
-    assert ssh(lab, "gameday", address, f"sudo -n python3 -c '{behind}'").returncode == 0
+    assert ssh(lab, "gameday", address, "sudo -n date -s '7 seconds ago'").returncode == 0
     done = cli("up", "--name", NAME)
     assert re.search(r"clock was -[67]\.\d+ s off and was stepped", done.stdout), done.stdout
     assert "clock" not in cli("up", "--name", NAME).stdout
