@@ -20,6 +20,7 @@ import yaml
 from gameday import clock
 from gameday.errors import EXIT_UNKNOWN
 from gameday.lab import Lab
+from gameday.record import kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "experiments" / "wan-partition-frankfurt.yaml"
@@ -86,9 +87,15 @@ class Drill:
         return done
 
     def _starved(self) -> list[str]:
-        """Why the newest run does not count, where lost looks are the only reason."""
-        if not self.reports.is_dir() or not (self.run_directory / "report.json").exists():
+        """Why the newest run does not count, where lost looks are the only reason.
+
+        Or why it did not begin, where a router that got no processor time answered too late.
+        """
+        if not self.reports.is_dir():
             return []
+        if not (self.run_directory / "report.json").exists():
+            whys = [str(e["data"]["why"]) for e in self.events() if e["kind"] == kinds.ABORT]
+            return [why for why in whys if "before anything was armed" in why and "Timeout" in why]
         verdict = self.report()["verdict"]
         reasons: list[str] = verdict["reasons"] if verdict["outcome"] == "invalid" else []
         if any(reason.startswith(("steady state: ", "effect of ")) for reason in reasons):

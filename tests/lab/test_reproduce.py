@@ -14,15 +14,21 @@ import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import yaml
 
+from gameday.reproduce.pcap import Hosts
+from gameday.reproduce.read import Asked, read
 from tests.lab.drill import ROOT, Drill
 
 PAIR = ("--from", "fra-1", "--to", "lon-1")
 QUIET_S = 5
 """The lab is quiet for as long before the fault: the experiment's steady state."""
+
+HELD_S = (22, 38)
+"""Inside the time in which the experiment holds its longest round trip."""
 
 TIMEOUT_S = 400
 """A minute's fault, on a machine that is three times slower than it should be."""
@@ -61,8 +67,22 @@ def incident(drill: Drill) -> tuple[Path, tuple[str, ...]]:
     assert found.returncode == 0, found.stderr
     evidence = drill.home / "night.csv"
     evidence.write_text(found.stdout)
+    same_in_tcp(evidence, drill.home / "night.pcap", begin + HELD_S[0], begin + HELD_S[1])
     window = ("--from", moment(begin), "--to", moment(end))
     return evidence, (*window, "--quiet", moment(begin - QUIET_S), moment(begin))
+
+
+def same_in_tcp(evidence: Path, capture: Path, begin_s: float, end_s: float) -> None:
+    """While the path is longest, TCP's time stamps say of it what echoes do."""
+
+    def usual(asked: Asked, file: Path) -> float:
+        looks = [x for x in read(file, asked).looks if begin_s <= x.at_ms / 1000 <= end_s]
+        return median(x.rtt_us for x in looks if x.rtt_us is not None)
+
+    echoes = usual(Asked({}), evidence)
+    hosts = Hosts(("198.18.10.11", "198.18.20.11"), "198.18.10.11")
+    stamps = usual(Asked({}, hosts=hosts), capture)
+    assert 0.8 < stamps / echoes < 1.25, f"{stamps} us by TCP, {echoes} us by echoes"
 
 
 def replay_error(report: dict[str, Any]) -> dict[str, Any]:
