@@ -144,7 +144,8 @@ def _job(
         password = str(click.prompt("Password for sudo", hide_input=True, err=True))
     return jobs.job(
         playbook, estate, chosen(estate, nodes, vantages_too=True), login=login,
-        login_key=login_key, user=user, key_file=authorize, check=check, diff=diff, sudo_password=password,
+        login_key=login_key, user=user, key_file=authorize, check=check, diff=diff,
+        sudo_password=password,
     )  # fmt: skip
 
 
