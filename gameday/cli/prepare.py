@@ -29,6 +29,8 @@ def _login(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Public key that opens the user; else the one of the inventory's."),
         click.option("--user", default="", help="The user to make; else the inventory's "
                                                 "ansible_user."),
+        click.option("--login-key", type=click.Path(path_type=Path), metavar="FILE",
+                     help="The administrator's private key; else the inventory's."),
         click.option("--as", "login", default="", metavar="USER",
                      help="Administrator to log in as, who may use sudo."),
     ):  # fmt: skip
@@ -126,7 +128,8 @@ def clean(check: bool, diff: bool, **told: Any) -> int:
 
 
 def _job(
-    playbook: str, *, nodes: tuple[str, ...], inventory: Path, login: str, user: str,
+    playbook: str, *, nodes: tuple[str, ...], inventory: Path, login: str,
+    login_key: Path | None, user: str,
     authorize: Path | None, ask_sudo_password: bool, check: bool, diff: bool,
 ) -> Job:  # fmt: skip
     from gameday.cli.nodes import chosen
@@ -140,8 +143,9 @@ def _job(
     if ask_sudo_password:
         password = str(click.prompt("Password for sudo", hide_input=True, err=True))
     return jobs.job(
-        playbook, estate, chosen(estate, nodes, vantages_too=True), login=login, user=user,
-        key_file=authorize, check=check, diff=diff, sudo_password=password,
+        playbook, estate, chosen(estate, nodes, vantages_too=True), login=login,
+        login_key=login_key, user=user, key_file=authorize, check=check, diff=diff,
+        sudo_password=password,
     )  # fmt: skip
 
 

@@ -107,11 +107,14 @@ def read(junit: str, nodes: Sequence[str]) -> list[Proof]:
 
 def _pytest(directory: Path, job: Job, expect: str, result: Path) -> str:
     config = directory / "ssh_config"
-    config.write_text(ssh_config(job.known_hosts), encoding="utf-8")
+    key = f'IdentityFile "{job.login_key}"\n' if job.login_key else ""
+    config.write_text(ssh_config(job.known_hosts) + key, encoding="utf-8")
     told = directory / "told.json"
     told.write_text(json.dumps(dict(job.variables)), encoding="utf-8")
     hosts = ",".join(f"ansible://{name}" for name in job.nodes)
     own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    # Relative paths of keys are meant from there.
+    base = job.inventory if job.inventory.is_dir() else job.inventory.parent
     more = {TOLD: str(told), "ANSIBLE_BECOME": "true"}
     if job.login:
         more["ANSIBLE_REMOTE_USER"] = job.login
@@ -120,7 +123,7 @@ def _pytest(directory: Path, job: Job, expect: str, result: Path) -> str:
          "-c", os.devnull, "--rootdir", str(SUITES), "--import-mode=importlib", "--assert=plain",
          "--junitxml", str(result), "--hosts", hosts, "--ansible-inventory", str(job.inventory),
          "--ssh-config", str(config), str(SUITES / f"test_{expect}.py")],
-        env={**own, **environment(directory), **more}, cwd=directory,
+        env={**own, **environment(directory), **more}, cwd=base,
         capture_output=True, text=True, check=False, timeout=TIMEOUT_S,
     )  # fmt: skip
     return " ".join((done.stdout + done.stderr).split())[-SAID_MAX:]

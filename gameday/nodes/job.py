@@ -39,7 +39,8 @@ class Job:
         playbook: its file name. inventory: path. nodes: their names.
         variables: extra variables of the play. files: more files beside the playbook, by name.
         known_hosts: pinned host keys. controller_netns: namespace to work from, or None.
-        login: the user that logs in; "" for each node's own.
+        login: the user that logs in; "" for each node's own. login_key: path of that user's
+            private key; "" for each node's own.
         sudo_password: "" where sudo asks for none.
         check: change nothing, and say what would be changed. diff: say how.
         workers: remote workers' commands, by name. via: node to the worker that it is behind.
@@ -57,6 +58,7 @@ class Job:
     check: bool = False
     diff: bool = False
     files: Mapping[str, bytes] = field(default_factory=dict)
+    login_key: str = ""
     workers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     via: Mapping[str, str] = field(default_factory=dict)
 
@@ -142,7 +144,10 @@ def variables(job: Job, config: str, known_hosts: str) -> dict[str, Any]:
     args = [f"-F '{config}'", f"-o UserKnownHostsFile='{known_hosts}'",
             "-o StrictHostKeyChecking=yes", "-o GlobalKnownHostsFile=none",
             f"-o ControlMaster=auto -o ControlPersist={PERSIST_S}"]  # fmt: skip
+    # Ansible would take a relative path from where it runs; the inventory's directory is meant.
+    key = job.login_key or "{{ gameday_nodes[inventory_hostname].key_file }}"
     return {**job.variables, "ansible_ssh_args": " ".join(args),
+            "ansible_ssh_private_key_file": key,
             **({"ansible_user": job.login} if job.login else {})}  # fmt: skip
 
 

@@ -26,14 +26,15 @@ KEY = re.compile(r"(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+( \S.*)?")
 
 def job(
     playbook: str, inventory: Inventory, names: Sequence[str], *, login: str = "",
-    user: str = "", key_file: Path | None = None, check: bool = False, diff: bool = False,
-    sudo_password: str = "",
+    login_key: Path | None = None, user: str = "", key_file: Path | None = None,
+    check: bool = False, diff: bool = False, sudo_password: str = "",
 ) -> Job:  # fmt: skip
     """A job for nodes of an inventory.
 
     Args:
         playbook: "prepare" or "clean". names: of nodes.
-        login: the administrator that logs in; "" for each node's own user.
+        login: the administrator that logs in; "" for each node's own user. login_key: that
+            user's private key; None for each node's own.
         user: the user to make; "" for each node's own. key_file: the public key that it is
             reached with; None for the one beside the node's private key.
 
@@ -48,7 +49,7 @@ def job(
         problems += _odd(node, own, login)
         key = _key(node, key_file, problems) if playbook == "prepare" else ""
         nodes[name] = {"user": own, "python": node.python, "vantage": node.vantage_only,
-                       "key": key}  # fmt: skip
+                       "key": key, "key_file": node.key_file or ""}  # fmt: skip
     if problems:
         raise InvalidInput(f"nodes cannot be prepared from {inventory.source}",
                            problems=sorted(set(problems)))  # fmt: skip
@@ -57,7 +58,7 @@ def job(
         {"gameday_nodes": nodes, "gameday_agent": agent()}, Path(inventory.known_hosts),
         inventory.controller_netns, login, sudo_password, check, diff,
         {"agent.pyz": agent_package().content} if playbook == "prepare" else {},
-        inventory.workers,
+        str(login_key.expanduser().resolve()) if login_key else "", inventory.workers,
         {name: found[0] for name in names if (found := inventory.by_name[name].workers)},
     )  # fmt: skip
 

@@ -19,9 +19,9 @@ STEP_S = 400
 """A playbook of twenty tasks over seven nodes, on a machine that others use."""
 
 LISTED = """
-find /etc /home /root /var/lib/gameday ! -type d ! -path '/etc/.pwd.lock' ! -name '*-' \
+find /etc /home /root /var/lib/gameday -type f ! -path '/etc/.pwd.lock' ! -name '*-' \
     -exec sha256sum {} + 2>&1 | sort -k 2
-find /etc /home /root -type d | sort
+find /etc /home /root ! -path '/etc/.pwd.lock' ! -name '*-' | sort
 """
 """Files with their content. Names that end in a dash are what useradd keeps of the last version."""
 

@@ -10,9 +10,13 @@ election timeouts never, and where in between it breaks is chance.
 from __future__ import annotations
 
 import json
+import warnings
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gameday.errors import EXIT_UNKNOWN
 from gameday.lab.topology import ELECTION_MS
 from tests.lab.drill import Drill
 
@@ -22,16 +26,26 @@ TIMEOUT_S = 1200
 """Two minutes a run here, most of it the routers' own: ssh and Python in user-mode-linux."""
 
 
-def test_where_etcd_starts_to_flap(drill: Drill) -> None:
-    """To its end, with an answer that holds the rule, and a directory that verifies."""
+def search(drill: Drill) -> tuple[Any, Path]:
+    """Search to the end; what was said, and its directory."""
     argv = (
         "search", "frankfurt", "london", "amsterdam", "--between", f"{LEAST_MS}..{MOST_MS}ms",
         "--hold", f"{HOLD_S}s", "--runs", f"{RUNS}", "--at", "fra-rtr", "--at", "lon-rtr",
         "-i", str(drill.lab.inventory), "--yes", "--reports", str(drill.reports),
     )  # fmt: skip
     done = drill.gameday(*argv, timeout_s=TIMEOUT_S)
-    (directory,) = drill.reports.iterdir()
+    directory = max(drill.reports.iterdir())
     assert (directory / "search.json").exists(), done.stdout + done.stderr
+    return done, directory
+
+
+def test_where_etcd_starts_to_flap(drill: Drill) -> None:
+    """To its end, with an answer that holds the rule, and a directory that verifies."""
+    done, directory = search(drill)
+    if done.returncode == EXIT_UNKNOWN:
+        # As Drill.run: lost looks of a stalled machine are no finding, and an operator tries again.
+        warnings.warn(f"made again, a run did not tell: {done.stdout[-400:]}", stacklevel=1)
+        done, directory = search(drill)
     found = json.loads((directory / "search.json").read_bytes())
     rows = {row["rtt_us"] // 1000: row for row in found["runs"]}
     assert drill.leftovers() == []

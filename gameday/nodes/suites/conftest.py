@@ -18,14 +18,14 @@ class Told:
     """What a node shall have.
 
     Attributes:
-        user, python, vantage, key: of the node. sha256: of its agent. launch: the argv that the
-            sudo rule allows, without the last word.
+        user, python, vantage, key, key_file: of the node. sha256: of its agent.
     """
 
     user: str
     python: str
     vantage: bool
     key: str
+    key_file: str
     sha256: str
 
     @property

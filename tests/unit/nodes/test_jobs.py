@@ -47,7 +47,13 @@ def estate(tmp_path: Path) -> Inventory:
 def test_what_every_node_gets(estate: Inventory) -> None:
     found = job("prepare", estate, ["a"], login="admin")
     assert found.variables["gameday_nodes"] == {
-        "a": {"user": "drill", "python": "/usr/bin/python3", "vantage": False, "key": PUBLIC}
+        "a": {
+            "user": "drill",
+            "python": "/usr/bin/python3",
+            "vantage": False,
+            "key": PUBLIC,
+            "key_file": str(Path(estate.source).parent / "key"),
+        }
     }
     assert found.variables["gameday_agent"]["sha256"] == agent_package().sha256
     assert found.files["agent.pyz"] == agent_package().content
