@@ -143,8 +143,7 @@ class Conductor:
         ready = preflight(self.plan, self.fleet, self.recorder)
         self._slowest_ns = ready.slowest_ns
         if self.fleet.relayed:
-            rounds = limits.RELAYED_ROUNDS * ready.slowest_ns
-            self._relayed_ns = min(rounds, limits.RELAYED_NS_MAX)
+            self._relayed_ns = limits.relayed_ns(ready.slowest_ns)
         self._check_stop()
         self._step("probes", "start probes on their vantages")
         self._start_probes(ready.skews)
@@ -213,9 +212,8 @@ class Conductor:
 
     def _arm(self) -> None:
         most = max(leases_per_node(self.plan).values(), default=1)
-        lead = limits.ARM_LEAD_NS + max(0, most * self._slowest_ns - limits.ARM_USUAL_NS)
-        lead += limits.BMC_LEAD_NS if CONTROLLER in leases_per_node(self.plan) else 0
-        lead = min(lead, limits.ARM_LEAD_NS_MAX) + self._relayed_ns
+        bmc = CONTROLLER in leases_per_node(self.plan)
+        lead = limits.lead_ns(most, self._slowest_ns, self._relayed_ns, bmc)
         t0_wall = -(-(clock.wall_ns() + lead) // NS_PER_S) * NS_PER_S
         self._t0_ns = clock.mono_ns() + t0_wall - clock.wall_ns()
         leases = leases_of(self.plan, self.run, t0_wall)

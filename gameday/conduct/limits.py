@@ -81,3 +81,22 @@ SLACK_NS = 60 * NS_PER_S
 """Probes live this much longer than the plan, so that a late end is still seen."""
 
 TICK_S = 0.1
+
+
+def relayed_ns(slowest_ns: int) -> int:
+    """How much longer everything takes behind workers, where a round takes that long."""
+    return min(RELAYED_ROUNDS * slowest_ns, RELAYED_NS_MAX)
+
+
+def lead_ns(leases: int, slowest_ns: int, behind_ns: int, bmc: bool) -> int:
+    """From the first node asked to arm to the window's start.
+
+    Args:
+        leases: of the node that gets most. slowest_ns: what looking at itself took the slowest.
+        behind_ns: ``relayed_ns`` where nodes are behind workers, else 0: then a round of batches
+            is in ``slowest_ns`` too, whatever the nodes themselves took.
+        bmc: whether BMCs are asked.
+    """
+    slower = 0 if behind_ns else max(0, leases * slowest_ns - ARM_USUAL_NS)
+    own = ARM_LEAD_NS + slower + (BMC_LEAD_NS if bmc else 0)
+    return min(own, ARM_LEAD_NS_MAX) + min(behind_ns * leases, RELAYED_NS_MAX)

@@ -257,7 +257,7 @@ def _objectives(
                           "at_most": 0, "params": params})  # fmt: skip
             params = {**params, "probe": f"{group.name}-{'status' if slow else 'write'}"}
             found.append({"name": f"{group.name} without a quorum", "measure": "quorum-loss",
-                          "at_most_ms": 0, "params": params})  # fmt: skip
+                          "at_most_ms": group.election_ms, "params": params})  # fmt: skip
     if wish.url:
         found.append({"name": "failed user requests", "measure": "client-failure-share",
                       "at_most_percent": 2, "params": {"probe": "users"}})  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 from gameday.errors import EXIT_UNKNOWN
 from gameday.record import kinds
 from gameday.record.record import load
-from tests.lab.drill import Drill, wait
+from tests.lab.drill import RUN_TIMEOUT_S, Drill, wait
 
 RUNNER = str(Path(sys.executable).with_name("ansible-runner"))
 
@@ -65,10 +65,10 @@ def test_a_worker_lost_in_the_middle_of_arming(drill: Drill) -> None:
 
     log = drill.home / "run.log"
     # What arms Frankfurt waits for west's next batch by now, or is in it.
-    wait(asked, 90, lambda: log.read_text(encoding="utf-8"))
+    wait(asked, 240, lambda: log.read_text(encoding="utf-8"))
     (drill.home / "west.off").touch()
     os.killpg(int((drill.home / "west.pid").read_text(encoding="ascii")), signal.SIGKILL)
-    code = process.wait(timeout=120)
+    code = process.wait(timeout=RUN_TIMEOUT_S)
     said = log.read_text(encoding="utf-8")
     assert code == EXIT_UNKNOWN, said
     assert "worker west was lost" in said and "not armed" in said, said
