@@ -30,8 +30,8 @@ from gameday.reproduce.series import (
     spacing_ms,
 )
 
-POINTS_MAX = 1500
-"""So many points, at ten values of YAML each, stay within an experiment's own limits."""
+POINTS_MAX = 990
+"""A list in an experiment has no more than 1000 entries; both ends may need one of their own."""
 
 EVERY_MS_MIN, EVERY_MS_MAX, CHANGES = 50, 1000, 5
 """The node changes its leaf so many times a step, within these: each costs it processor time, and

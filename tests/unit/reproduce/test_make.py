@@ -137,3 +137,34 @@ def test_loss_alone_needs_no_base(tmp_path: Path) -> None:
 def test_every_incident_gets_a_name_that_files_bear(name: str) -> None:
     found = name_of(Incident(name, ("frankfurt", "london")))
     assert len(found) <= 64 and found.strip("abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+
+
+def test_an_hour_with_losses_fits_into_an_experiment(tmp_path: Path) -> None:
+    """The longest window, with as many points and steps as there can be, is read back."""
+    rows = [
+        f"{1_772_330_400 + i},{rtt_ms(10 + i % 31) + i / 1000:.3f},{i % 7}" for i in range(3601)
+    ]
+    path = tmp_path / "inc.csv"
+    path.write_text("\n".join(["time_s,rtt_ms,loss_percent", *rows]) + "\n")
+    window = ("--from", "2026-03-01T02:00:00Z", "--to", "2026-03-01T03:00:00Z")
+    done = reproduce(path, "--base", "12ms", "--at", "fra-rtr", window=window)
+    assert done.exception is None, done.output
+    named = load_experiment(tmp_path / "inc.yaml").experiment.metadata.incident
+    assert named is not None and named.compare_ms == 5000 and len(named.recorded) == 720
+    assert {row[2] for row in named.recorded} == {5}
+
+
+def test_the_experiment_asks_whether_the_replay_is_as_recorded(evidence: Path) -> None:
+    """Within 5 %, or 1 ms, of a series that it carries; its mesh looks often enough for that."""
+    assert reproduce(evidence, "--base", "12ms", "--at", "fra-rtr").exception is None
+    experiment = load_experiment(evidence.parent / "inc.yaml").experiment
+    named, (first, *_) = experiment.metadata.incident, experiment.objectives
+    assert (first.measure, first.at_most_percent) == ("replay-error", 5)
+    assert first.params.probe == "mesh" and first.params.floor_us == 20_000
+    (mesh,) = [probe for probe in experiment.probes if probe.name == "mesh"]
+    assert mesh.period_ms == 100
+    assert named is not None and named.compare_ms == 1000
+    # Four looks a second: their mean time, and the median of their round trips.
+    at_ms, rtt_us, answers, loss_ppm = named.recorded[3]
+    assert (at_ms, answers, loss_ppm) == (3375, 4, 0)
+    assert rtt_us == pytest.approx(1000 * (rtt_ms(13.25) + rtt_ms(13.5)) / 2, abs=1)
