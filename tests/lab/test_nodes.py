@@ -19,12 +19,14 @@ import pytest
 from gameday.errors import EXIT_NOT_CLEAN, EXIT_NOT_MET, EXIT_UNKNOWN
 from tests.lab.drill import Drill, wait
 
-NODES = ("fra-1", "fra-2", "lon-1", "lon-2", "ams-1", "cli-1", "mon-1")
+NODES = ("fra-1", "cli-1")
+"""One that gets a lease and one that looks; on the others the lab's own user stays."""
+
 RUNNER = str(Path(sys.executable).with_name("ansible-runner"))
 INCLUDE = "@includedir /etc/sudoers.d"
 OURS = ("--as", "gameday")
-STEP_S = 400
-"""A playbook of twenty tasks over seven nodes, on a machine that others use."""
+STEP_S = 900
+"""A playbook takes twenty seconds a node, and minutes on a machine that others use."""
 
 LISTED = """
 find /etc /home /root /var/lib/gameday -type f ! -path '/etc/.pwd.lock' ! -name '*-' \
@@ -36,15 +38,20 @@ find /etc /home /root ! -path '/etc/.pwd.lock' ! -name '*-' | sort
 
 @pytest.fixture
 def mine(drill: Drill) -> Path:
-    """The lab's inventory for a user that no node has."""
-    return drill.inventory(lambda data: data["vars"].update(ansible_user="drill"))
+    """The lab's inventory, with a user that no node has for those that are prepared."""
+
+    def shape(data: dict[str, Any]) -> None:
+        for site in data["children"]["sites"]["children"].values():
+            for name in set(site["hosts"]) & set(NODES):
+                site["hosts"][name]["ansible_user"] = "drill"
+
+    return drill.inventory(shape)
 
 
 @pytest.fixture
 def includes(drill: Drill) -> Iterator[None]:
-    """sudo reads /etc/sudoers.d on all nodes but lon-2."""
-    nodes = [node for node in NODES if node != "lon-2"]
-    for node in nodes:
+    """sudo reads /etc/sudoers.d on the nodes that can be prepared."""
+    for node in NODES:
         done = drill.lab.exec(node, ["sh", "-c", f"echo '{INCLUDE}' >> /etc/sudoers"])
         assert done.returncode == 0, done.stderr
         # What earlier tests left of an agent is not ours to find again.
@@ -104,7 +111,6 @@ def test_a_node_that_fails_is_undone_and_the_others_go_on(drill: Drill) -> None:
 @pytest.mark.usefixtures("includes")
 def test_a_life_of_prepared_nodes(drill: Drill, mine: Path) -> None:
     """Prepare, again, prove, drill, clean: the nodes are as they were."""
-    drill.lab.exec("lon-2", ["sh", "-c", f"echo '{INCLUDE}' >> /etc/sudoers"])
     inventory = str(mine)
     was = {node: listed(drill, node) for node in NODES}
 
@@ -115,26 +121,26 @@ def test_a_life_of_prepared_nodes(drill: Drill, mine: Path) -> None:
     assert listed(drill, "fra-1") == was["fra-1"]
 
     said = assert_code(nodes(drill, "prepare", "-i", inventory, *OURS, *NODES), 0)
-    assert "7 node(s) prepared, 7 changed" in said, said
-    said = assert_code(nodes(drill, "prepare", "-i", inventory, *OURS, "fra-1", "cli-1"), 0)
+    assert "2 node(s) prepared, 2 changed" in said, said
+    said = assert_code(nodes(drill, "prepare", "-i", inventory, *OURS, *NODES), 0)
     assert "2 node(s) prepared, 0 changed" in said, said
     deep = ("check", "--deep", "-i", inventory, *OURS)
-    assert "not proven" not in assert_code(nodes(drill, *deep, "fra-1", "cli-1"), 0)
+    assert "not proven" not in assert_code(nodes(drill, *deep, *NODES), 0)
 
     _drill(drill, mine)
 
     assert_code(nodes(drill, *deep, "--expect", "ended", "fra-1"), 0)
     said = assert_code(nodes(drill, "clean", "-i", inventory, *OURS, *NODES), 0)
-    assert "7 node(s) clean" in said, said
+    assert "2 node(s) clean" in said, said
     assert_code(nodes(drill, *deep, "--expect", "clean", "fra-1"), 0)
     assert {node: listed(drill, node) for node in NODES} == was
 
 
 def _drill(drill: Drill, inventory: Path) -> None:
     """A run by the prepared user, stopped by hand; meanwhile its lease is proven and protected."""
-    experiment = drill.experiment(lambda data: data["faults"][0].update(for_s=240))
+    experiment = drill.experiment(lambda data: data["faults"][0].update(for_s=1800))
     process = drill.start(experiment, inventory)
-    drill.wait_step("faults", timeout_s=120)
+    drill.wait_step("faults", timeout_s=240)
     deep = ("check", "--deep", "-i", str(inventory), *OURS, "--expect")
     assert_code(nodes(drill, *deep, "armed", "fra-1"), 0)
     # A proof that cannot fail would prove nothing.
