@@ -27,6 +27,7 @@ HINTS = (
     (r"Host key verification failed|REMOTE HOST IDENTIFICATION",
      "pin the node's host key in the inventory's gameday_known_hosts"),
     (r"Permission denied \(", "is the administrator's public key in authorized_keys there?"),
+    (r"UNKNOWN port", "is the jump host up, and its host key pinned in gameday_known_hosts?"),
     (r"timed out|No route to host|Connection refused|Could not resolve|closed by",
      "is the node up, and ansible_host right?"),
     (r"interpreter|python\S*: not found|No such file or directory.*python",

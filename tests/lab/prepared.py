@@ -12,11 +12,10 @@ from typing import Any
 
 from tests.lab.drill import Drill
 
-NODES = ("fra-1", "fra-2", "lon-1", "lon-2", "ams-1", "cli-1", "mon-1")
 INCLUDE = "@includedir /etc/sudoers.d"
 OURS = ("--as", "gameday")
-STEP_S = 400
-"""A playbook of twenty tasks over seven nodes, on a machine that others use."""
+STEP_S = 900
+"""A playbook takes twenty seconds a node, and minutes on a machine that others use."""
 
 LISTED = """
 find /etc /home /root /var/lib/gameday -type f ! -path '/etc/.pwd.lock' ! -name '*-' \
@@ -35,9 +34,9 @@ def includes(drill: Drill, names: Sequence[str]) -> None:
         drill.lab.exec(node, ["rm", "-rf", "/var/lib/gameday"])
 
 
-def without(drill: Drill) -> None:
-    """No node's sudo reads that directory any more."""
-    for node in NODES:
+def without(drill: Drill, names: Sequence[str]) -> None:
+    """Their sudo does not read that directory any more."""
+    for node in names:
         drill.lab.exec(node, ["sed", "-i", f"\\|^{INCLUDE}$|d", "/etc/sudoers"])
 
 

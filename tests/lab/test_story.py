@@ -100,7 +100,7 @@ def were(drill: Drill) -> Iterator[dict[str, str]]:
     """What nodes had before, while their sudo reads rules of a directory."""
     includes(drill, NODES)
     yield {node: listed(drill, node) for node in NODES}
-    without(drill)
+    without(drill, NODES)
 
 
 def test_two_quarters(drill: Drill, hooks: Hooks, were: dict[str, str]) -> None:
