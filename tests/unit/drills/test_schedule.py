@@ -20,7 +20,6 @@ import yaml
 from gameday import clock
 from gameday.cli.main import cli
 from gameday.drills import dates, schedule, units
-from gameday.drills.schedule import Journal
 from gameday.errors import CannotRun, GamedayError, InvalidInput, Refused
 from gameday.report.keygen import generate
 from tests.unit.drills import estate
@@ -352,16 +351,6 @@ def test_remove(gameday: Gameday, home: Path, capsys: pytest.CaptureFixture[str]
     assert gameday("schedule", "list", "--user") == 0
     with pytest.raises(InvalidInput, match="no drill named 'q'"):
         gameday("schedule", "run", "q", "--user")
-
-
-def test_a_journal_that_a_power_cut_left(tmp_path: Path) -> None:
-    """Half a line is passed over, and the next one does not continue it."""
-    kept = Journal(tmp_path / "j")
-    assert kept.claim(5, again=False)
-    with open(kept.path, "a", encoding="utf-8") as file:
-        file.write('{"due_ns": 9, "wh')
-    assert not kept.claim(5, again=False) and kept.claim(9, again=False)
-    assert [one["due_ns"] for one in kept.entries()] == [5, 9]
 
 
 def _unreachable(home: Path) -> None:
