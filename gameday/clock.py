@@ -144,9 +144,35 @@ def wall_offset(exchanges: Sequence[Exchange], base: Tuple[int, int]) -> Optiona
     """
     if not exchanges:
         return None
-    best = min(exchanges, key=lambda e: e.received_ns - e.sent_ns)
+    return _offset(min(exchanges, key=lambda e: e.received_ns - e.sent_ns), base)
+
+
+def _offset(one: Exchange, base: Tuple[int, int]) -> Interval:
     base_mono, base_wall = base
     return Interval(
-        best.node_wall_ns - (best.received_ns - base_mono + base_wall),
-        best.node_wall_ns - (best.sent_ns - base_mono + base_wall),
+        one.node_wall_ns - (one.received_ns - base_mono + base_wall),
+        one.node_wall_ns - (one.sent_ns - base_mono + base_wall),
     )
+
+
+WALL_DRIFT = 1e-3
+"""Two wall clocks that are slewed against each other, 500 ppm each at most."""
+
+
+def wall_offset_of_all(exchanges: Sequence[Exchange], base: Tuple[int, int]) -> Optional[Interval]:
+    """As ``wall_offset``, as all exchanges of a few seconds together bound it.
+
+    Each bounds it by itself; by the time of the closest one the clocks may have drifted apart by
+    ``WALL_DRIFT``. It takes for granted that no clock was stepped meanwhile; where exchanges
+    contradict each other one was, and the closest exchange alone counts.
+    """
+    best = wall_offset(exchanges, base)
+    if best is None:
+        return None
+    last = max(one.received_ns for one in exchanges)
+    lo, hi = best.lo, best.hi
+    for one in exchanges:
+        room = int(WALL_DRIFT * (last - one.received_ns))
+        bound = _offset(one, base)
+        lo, hi = max(lo, bound.lo - room), min(hi, bound.hi + room)
+    return Interval(lo, hi) if lo <= hi else best

@@ -30,6 +30,10 @@ them; one that is further off does not keep time at all, and its logs cannot be 
 CLOCK_EXCHANGES = 8
 """Exchanges per node before anything is armed; the best of several bounds the offset."""
 
+CLOCK_TRIES = 6
+"""How often exchanges are made anew where they do not tell whether a clock is within its limit:
+behind a worker each batch bounds it anew, and on a busy machine one alone by more than a second."""
+
 CLOCK_EVERY_NS = 2 * NS_PER_S
 """Between exchanges during the run: at 200 ppm the bound grows by 0.2 ms in half of it."""
 

@@ -14,7 +14,12 @@ from typing import Any
 from gameday import clock
 from gameday.conduct.collect import Recorder, exchange
 from gameday.conduct.fleet import Fleet
-from gameday.conduct.limits import CLOCK_EXCHANGES, TARGET_OFFSET_NS_MAX, VANTAGE_OFFSET_NS_MAX
+from gameday.conduct.limits import (
+    CLOCK_EXCHANGES,
+    CLOCK_TRIES,
+    TARGET_OFFSET_NS_MAX,
+    VANTAGE_OFFSET_NS_MAX,
+)
 from gameday.errors import CannotRun, GamedayError
 from gameday.faults import TABLE
 from gameday.faults.base import CONTROLLER, Facts
@@ -91,7 +96,7 @@ def _check_node(
     agent: Agent, fault_kinds: set[str], base: tuple[int, int], recorder: Recorder
 ) -> tuple[int, int, list[str]]:
     agent.open()
-    exchanges = exchange(agent, recorder, CLOCK_EXCHANGES)
+    exchanges = _compare(agent, base, bool(fault_kinds), recorder)
     asked = clock.mono_ns()
     data = agent.call("facts")
     took = clock.mono_ns() - asked
@@ -117,13 +122,44 @@ def _check_node(
     return best.node_mono_ns - best.middle_ns, took, problems
 
 
+def _compare(
+    agent: Agent, base: tuple[int, int], target: bool, recorder: Recorder
+) -> list[clock.Exchange]:
+    """Exchanges, and more of them while they leave open whether the clock is within its limit.
+
+    What they bound is intersected, so every further batch of a worker can only help.
+    """
+    limit = TARGET_OFFSET_NS_MAX if target else VANTAGE_OFFSET_NS_MAX
+    exchanges: list[clock.Exchange] = []
+    for _ in range(CLOCK_TRIES):
+        exchanges += exchange(agent, recorder, CLOCK_EXCHANGES)
+        offset = clock.wall_offset_of_all(exchanges, base)
+        if offset is None or not is_open(offset, limit):
+            break
+    return exchanges
+
+
+def is_open(offset: clock.Interval, limit: int) -> bool:
+    """Whether an offset may be within a limit, and may be beyond it. Pure."""
+    return (
+        max(abs(offset.lo), abs(offset.hi)) > limit and -limit <= offset.hi and (offset.lo <= limit)
+    )
+
+
 def _clock_problems(
     node: str, exchanges: list[clock.Exchange], base: tuple[int, int], target: bool
 ) -> list[str]:
-    offset = clock.wall_offset(exchanges, base)
+    offset = clock.wall_offset_of_all(exchanges, base)
     limit = TARGET_OFFSET_NS_MAX if target else VANTAGE_OFFSET_NS_MAX
     if offset is None or max(abs(offset.lo), abs(offset.hi)) <= limit:
         return []
+    if is_open(offset, limit):
+        lo, hi = offset.lo / clock.NS_PER_S, offset.hi / clock.NS_PER_S
+        return [
+            f"{node}: its clock is known only to between {lo:+.3f} and {hi:+.3f} s of the "
+            f"controller's; at most {limit / clock.NS_PER_S:.3f} s is allowed (is the way there, "
+            f"or its worker, busy?)"
+        ]
     ahead = "ahead of" if offset.lo > 0 else "behind"
     seconds = min(abs(offset.lo), abs(offset.hi)) / clock.NS_PER_S
     return [
