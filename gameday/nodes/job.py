@@ -148,6 +148,8 @@ def variables(job: Job, config: str, known_hosts: str) -> dict[str, Any]:
     key = job.login_key or "{{ gameday_nodes[inventory_hostname].key_file }}"
     return {**job.variables, "ansible_ssh_args": " ".join(args),
             "ansible_ssh_private_key_file": key,
+            # The one that the sudo rule names, not one that Ansible would discover.
+            "ansible_python_interpreter": "{{ gameday_nodes[inventory_hostname].python }}",
             **({"ansible_user": job.login} if job.login else {})}  # fmt: skip
 
 
