@@ -20,6 +20,7 @@ import yaml
 from gameday import clock
 from gameday.cli.main import cli
 from gameday.drills import dates, schedule, units
+from gameday.drills.schedule import Journal
 from gameday.errors import CannotRun, GamedayError, InvalidInput, Refused
 from gameday.report.keygen import generate
 from tests.unit.drills import estate
