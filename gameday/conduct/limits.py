@@ -11,9 +11,9 @@ PARALLEL_NODES = 64
 RELAYED_NODES = 1024
 """The same where remote workers talk to the nodes, and threads only wait for their batches."""
 
-RELAYED_ROUNDS = 6
+RELAYED_ROUNDS = 4
 """Behind workers a question to all nodes takes a round of batches, as long as preflight's slowest
-took. Arming and proving the exemption are three rounds, and samples are fetched between: the lead,
+took, which had waited for a batch too. Arming and proving the exemption are three rounds: the lead,
 the time to be steady and the time for the last samples grow by so many."""
 
 RELAYED_NS_MAX = 300 * NS_PER_S
