@@ -120,7 +120,7 @@ def test_two_quarters(drill: Drill, hooks: Hooks) -> None:
     done = drill.gameday("compare", str(before), str(after), "--json")
     assert done.returncode in (0, 1), done.stdout + done.stderr
     (row,) = json.loads(done.stdout)["objectives"]
-    assert row["name"] == "failed user requests"
+    assert row["objective"] == "failed user requests"
     listed = drill.gameday("schedule", "list", "--user", "--json", "--dates", "1")
     assert listed.returncode == 0, listed.stdout + listed.stderr
     while_another_runs(drill, other)
