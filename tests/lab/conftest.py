@@ -17,10 +17,8 @@ import pytest
 from gameday.lab import Lab
 from tests.lab.drill import Drill
 
-NAME = (
-    f"{os.environ.get('GAMEDAY_TEST_LAB', 'test')}_{zlib.crc32(bytes(Path(__file__).parent)):08x}"
-)
-"""A lab per checkout, and per lane of scripts/test.sh: nobody takes another's down."""
+NAME = f"test_{zlib.crc32(bytes(Path(__file__).parent)):08x}"
+"""A lab per checkout: nobody takes another's down."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
