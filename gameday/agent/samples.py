@@ -46,4 +46,4 @@ def _alive(directory: str) -> bool:
             pid = int(file.read())
     except (OSError, ValueError):
         return False
-    return vigil.is_ours(pid, "probe")
+    return vigil.may_be_ours(pid, "probe")

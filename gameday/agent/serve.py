@@ -117,7 +117,7 @@ def _await_begun(begun: Path, pid: int) -> None:
     latest = clock.mono_ns() + BEGIN_NS
     while not begun.exists():
         _reap_children()
-        if not vigil.is_ours(pid, begun.parent.name) and not begun.exists():
+        if not vigil.may_be_ours(pid, begun.parent.name) and not begun.exists():
             raise NodeError("the probe loop ended before its first look: was it killed?")
         if clock.mono_ns() > latest:
             raise NodeError(

@@ -44,9 +44,7 @@ LAST_GRACE_NS = 600_000_000
 """After the end of a lease: keeper and reaper have had their turns by then."""
 
 LOOK_NS = NS_PER_S
-STARTING_NS, STARTING_S = 10 * NS_PER_S, 0.002
-"""A program that is being started has no arguments yet. On a machine with more to do than cores it
-has been seen so for 0.17 s; who takes it for dead starts a second guard, or calls a run off."""
+STARTING_LOOKS, STARTING_S = 10, 0.002
 
 NEVER_OURS = 0x4 | 0x200000
 """``PF_EXITING`` and ``PF_KTHREAD`` of a process's flags (proc(5), the kernel's sched.h): neither
@@ -195,26 +193,41 @@ def process(entries: str, lease: str, role: str) -> Optional[int]:
 
 
 def lives(entries: str, lease: str, role: str) -> bool:
-    """Whether one guard of a lease is a living process of ours."""
+    """Whether one guard of a lease is a living process of ours, or one that is being started."""
     pid = process(entries, lease, role)
-    return pid is not None and is_ours(pid, lease)
+    return pid is not None and may_be_ours(pid, lease)
+
+
+def may_be_ours(pid: int, word: str) -> bool:
+    """Whether a process lives and has ``word`` among its arguments, or has none as yet.
+
+    A program that is being started has no arguments: on a machine with more to do than cores it
+    has been seen so for 0.17 s. Who takes it for dead starts a second guard, or calls a run off.
+    Nobody waits for it here: guards have their own moments to keep.
+    """
+    try:
+        state, flags, command = look_at(pid)
+    except OSError:
+        return False
+    if not command:
+        return state != "Z" and not flags & NEVER_OURS
+    return word.encode() in command
 
 
 def is_ours(pid: int, word: str) -> bool:
-    """Whether a process lives and has ``word`` among its arguments; a zombie has none."""
-    latest = mono_ns() + STARTING_NS
-    while True:
+    """Whether a process certainly lives and has ``word`` among its arguments, so that it may be
+    killed; a zombie has none."""
+    for _ in range(STARTING_LOOKS):
         try:
             state, flags, command = look_at(pid)
         except OSError:
             return False
-        if state == "Z":
-            return False
         if command:
             return word.encode() in command
-        if flags & NEVER_OURS or mono_ns() > latest:
+        if state == "Z" or flags & NEVER_OURS:
             return False
         time.sleep(STARTING_S)
+    return False
 
 
 def look_at(pid: int) -> Tuple[str, int, bytes]:
