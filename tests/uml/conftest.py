@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -40,7 +41,20 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdMachine]:
     """A node that is up, with a service to hit."""
-    one = SystemdMachine(tmp_path_factory.mktemp("systemd") / "node")
+    with _up(tmp_path_factory.mktemp("systemd") / "node") as one:
+        yield one
+
+
+@pytest.fixture
+def own_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdMachine]:
+    """Another one, for a test that takes from a node what others rely on."""
+    with _up(tmp_path_factory.mktemp("own") / "node") as one:
+        yield one
+
+
+@contextlib.contextmanager
+def _up(directory: Path) -> Iterator[SystemdMachine]:
+    one = SystemdMachine(directory)
     try:
         one.up()
         yield one

@@ -33,8 +33,9 @@ def nodes(node: SystemdMachine, home: Path, *argv: str) -> str:
 
 
 def test_a_prepared_node_ends_its_leases_at_the_next_boot(
-    node: SystemdMachine, tmp_path: Path
+    own_node: SystemdMachine, tmp_path: Path
 ) -> None:
+    node = own_node
     data = yaml.safe_load(node.inventory.read_text(encoding="utf-8"))
     data["all"]["vars"]["ansible_user"] = "drill"
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
