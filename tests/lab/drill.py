@@ -89,13 +89,15 @@ class Drill:
     def _starved(self) -> list[str]:
         """Why the newest run does not count, where lost looks are the only reason.
 
-        Or why it did not begin, where a router that got no processor time answered too late.
+        Or why it did not begin, where who got no processor time answered too late.
         """
         if not self.reports.is_dir():
             return []
         if not (self.run_directory / "report.json").exists():
             whys = [str(e["data"]["why"]) for e in self.events() if e["kind"] == kinds.ABORT]
-            return [why for why in whys if "before anything was armed" in why and "Timeout" in why]
+            late = ("Timeout", "its clock is known only to")
+            return [why for why in whys if "before anything was armed" in why
+                    and any(word in why for word in late)]  # fmt: skip
         verdict = self.report()["verdict"]
         reasons: list[str] = verdict["reasons"] if verdict["outcome"] == "invalid" else []
         if any(reason.startswith(("steady state: ", "effect of ")) for reason in reasons):
