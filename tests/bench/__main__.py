@@ -36,8 +36,7 @@ PLAN = ((5, 6, 2), (10, 2, 1), (20, 2, 1), (50, 4, 2))
 
 QUICK = ((2, 1, 1), (5, 1, 1))
 
-RELAYED = ((10, False, None), (10, True, None), (100, True, None), (100, True, 600),
-           (500, True, None))  # fmt: skip
+RELAYED = ((10, False, None), (10, True, None), (100, True, None), (500, True, None))
 """Nodes behind remote workers, whether they are simulated, and the window's seconds, None where it
 follows from the number."""
 
