@@ -8,12 +8,33 @@ cd "$(dirname "$0")/.."
 # The unit tests come first: they fail within seconds.
 .venv/bin/pytest -n 2 tests/unit
 
-# The others go one after another: they watch time, and two of them at once starve each other on a
-# machine of two cores. All are run, whatever fails.
+# Then two lanes side by side, one for each core of a small machine: kernels, which mostly wait, with
+# databases in places of their own; and the lab. More lanes starve what the tests watch.
+# Last, alone, what measures time itself and shall not measure another lane.
 data=(tests/lab/test_data_real.py tests/lab/test_databases.py)
+last=(tests/uml/test_shaping.py tests/lab/test_accuracy.py tests/lab/test_slow_paths.py
+    tests/lab/test_workers.py)
 apart=(tests/lab/test_search.py tests/lab/test_reproduce.py)
+logs=$(mktemp -d)
+lanes=()
+# Their machines and nodes die with them.
+trap 'kill "${lanes[@]}" 2>/dev/null || true; rm -rf "$logs"' EXIT
+
+lane() { # name, arguments of pytest
+    .venv/bin/pytest -p no:cacheprovider --durations=20 "${@:2}" >"$logs/$1" 2>&1 &
+    lanes+=($!)
+}
+
+ended() { # place of the lane, its name
+    wait "${lanes[$1]}" || failed=$?
+    cat "$logs/$2"
+}
+
 failed=0
-.venv/bin/pytest -p no:cacheprovider --durations=20 tests/uml "${data[@]}" || failed=$?
-.venv/bin/pytest -p no:cacheprovider --durations=20 tests/lab "${data[@]/#/--ignore=}" \
-    "${apart[@]/#/--ignore=}" || failed=$?
+echo "two lanes, about 40 minutes; meanwhile: tail -f $logs/*"
+lane kernels tests/uml "${data[@]}" "${last[@]/#/--ignore=}"
+lane lab tests/lab "${data[@]/#/--ignore=}" "${last[@]/#/--ignore=}" "${apart[@]/#/--ignore=}"
+ended 0 kernels
+ended 1 lab
+.venv/bin/pytest -p no:cacheprovider --durations=20 "${last[@]}" || failed=$?
 exit "$failed"

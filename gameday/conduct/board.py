@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from gameday.record.types import Sample
 
 KEPT = 512
 """Samples kept per sampler at least; more where they are younger than the board's ``span_ns``."""
+
+KEPT_SETTLED = 8
+"""The same once nobody looks back any more: looks that overlap come in another order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,6 @@ class Look:
 
     at_ns: int
     ok: bool
-    value: Mapping[str, Any]
     reason: str
 
 
@@ -59,7 +60,7 @@ class Board:
 
     def __init__(self, span_ns: int = 0) -> None:
         self._lock = threading.Lock()
-        self._span_ns = span_ns
+        self._span_ns, self._kept = span_ns, KEPT
         self._looks: dict[tuple[str, str, str], deque[Look]] = {}
         self._since: dict[tuple[str, str, str], Since] = {}
         self._firing: dict[tuple[str, ...], int] = {}
@@ -72,12 +73,20 @@ class Board:
                 key = (sample.probe, sample.node, sample.target)
                 looks = self._looks.setdefault(key, deque())
                 at = sample.start_ns - offset_ns
-                look = Look(at, sample.ok, sample.value, sample.reason)
+                look = Look(at, sample.ok, sample.reason)
                 looks.append(look)
-                while len(looks) > KEPT and at - looks[0].at_ns > self._span_ns:
+                while len(looks) > self._kept and at - looks[0].at_ns > self._span_ns:
                     looks.popleft()
                 self._since.setdefault(key, Since(at, None, at)).add(look)
                 self._note_alert(sample, at)
+
+    def settle(self) -> None:
+        """Nobody asks for looks of the past from now on: only the latest of each sampler stay."""
+        with self._lock:
+            self._span_ns, self._kept = 0, KEPT_SETTLED
+            for key, looks in self._looks.items():
+                # A new one, since one that has grown keeps its room.
+                self._looks[key] = deque(list(looks)[-KEPT_SETTLED:])
 
     def _note_alert(self, sample: Sample, at_ns: int) -> None:
         status = sample.value.get("status")

@@ -150,6 +150,8 @@ class Conductor:
         window = self.plan["experiment"]["steady_state"]["for_s"]
         self._step("steady-state", f"is the estate healthy? {window} s without a failed check")
         self._await_steady()
+        # Hundreds of vantages fill it for as long as somebody looks back, and nobody does now.
+        self.board.settle()
 
     def _start_probes(self, skews: Mapping[str, int]) -> None:
         wanted = vantages(self.plan)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import paramiko
 
-from gameday.transport.ssh import Address, Jump
+from gameday.transport.ssh import Address, Jump, known_as
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-PORT_SSH = 22
 
 
 def not_pinned(addresses: Iterable[Address]) -> list[tuple[str, str, str]]:
@@ -25,7 +24,7 @@ def not_pinned(addresses: Iterable[Address]) -> list[tuple[str, str, str]]:
         keys = read[one.known_hosts]
         steps: list[Jump | Address] = [*one.jumps, one]
         for step in steps:
-            name = step.host if step.port == PORT_SSH else f"[{step.host}]:{step.port}"
+            name = known_as(step)
             if keys is not None and keys.lookup(name) is None:
                 whose = "" if step is one else "jump host "
                 what = f"no host key of {whose}{name} is pinned in {one.known_hosts}"

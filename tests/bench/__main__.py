@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run all benchmarks and write docs/benchmarks.md: ``python -m tests.bench [OPTION]``.
 
---quick measures two sizes once and prints the page without writing it; --workers [NODES] only
-measures hundreds of nodes behind remote workers and writes that part of the page (with a number:
-that one size, printed); --clean only removes what a killed benchmark left. Exit code 1
-where something that is asked was not reached.
+--quick measures two sizes once and prints the page without writing it; --workers only measures
+nodes behind remote workers, a few real ones and hundreds of simulated ones, and writes that part of
+the page; --workers NODES [SECONDS] prints it for so many simulated nodes that are cut off for so
+long; --clean only removes what a killed benchmark left. Exit code 1 where something that is asked
+was not reached.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from gameday.lab import system
 from gameday.transport import netns
 from tests.bench import arming, changes, footprint, load, page, relayed, volume
 from tests.bench.estate import Estate
+from tests.bench.simulated_estate import SimulatedEstate
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 PLAN = ((5, 6, 2), (10, 2, 1), (20, 2, 1), (50, 4, 2))
@@ -34,9 +36,9 @@ PLAN = ((5, 6, 2), (10, 2, 1), (20, 2, 1), (50, 4, 2))
 
 QUICK = ((2, 1, 1), (5, 1, 1))
 
-
-RELAYED = (100, 500)
-"""Nodes behind remote workers."""
+RELAYED = ((10, False, None), (10, True, None), (100, True, None), (500, True, None))
+"""Nodes behind remote workers, whether they are simulated, and the window's seconds, None where it
+follows from the number."""
 
 VOLUME = 5_000_000
 """Samples in the record that is measured."""
@@ -44,9 +46,11 @@ VOLUME = 5_000_000
 
 def main(arguments: list[str]) -> int:
     """Dispatch; returns the exit code."""
-    sizes = RELAYED
-    if arguments[:1] == ["--workers"] and len(arguments) == 2 and arguments[1].isdigit():
-        arguments, sizes = arguments[:1], (int(arguments[1]),)
+    sizes: tuple[tuple[int, bool, int | None], ...] = RELAYED
+    numbers = [int(word) for word in arguments[1:] if word.isdigit()]
+    if arguments[:1] == ["--workers"] and len(arguments) - 1 == len(numbers) in (1, 2):
+        sizes = ((numbers[0], True, numbers[1] if numbers[1:] else None),)
+        arguments = arguments[:1]
     if arguments not in ([], ["--quick"], ["--workers"], ["--clean"]):
         sys.stderr.write(__doc__ or "")
         return 2
@@ -102,18 +106,18 @@ def bench(plan: tuple[tuple[int, int, int], ...], write: bool) -> int:
     return 1 if missed else 0
 
 
-def workers(sizes: tuple[int, ...]) -> int:
+def workers(sizes: tuple[tuple[int, bool, int | None], ...]) -> int:
     """Measure each size on an estate of its own; returns the exit code."""
     system.check_machine({})
     found = []
     back = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    for nodes in sizes:
+    for nodes, simulated, seconds in sizes:
         begin = clock.mono_ns()
-        with Estate(nodes) as estate:
+        with (SimulatedEstate if simulated else Estate)(nodes) as estate:
             say(f"{nodes} nodes are up after {(clock.mono_ns() - begin) / NS_PER_S:.0f} s")
             netns.enter(f"/proc/{estate.pids['ctl']}/ns/net")
             try:
-                found.append(relayed.measure(estate))
+                found.append(relayed.measure(estate, seconds or relayed.window_s(nodes)))
             finally:
                 netns.enter(f"/proc/self/fd/{back}")
         say(f"{found[-1]}")

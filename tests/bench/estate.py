@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +126,12 @@ class Estate:
         self._wire()
         self._wait_ready()
 
-    def _spawn(self, what: str, argv: list[str]) -> int:
+    def _spawn(self, what: str, argv: list[str], more: Mapping[str, str] | None = None) -> int:
         with open(self.state / f"{what}.log", "ab") as log:
             return subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                cwd="/", env={"PATH": system.PATH, MARK: self.name, "HOME": "/root"},
+                cwd="/",
+                env={"PATH": system.PATH, MARK: self.name, "HOME": "/root", **(more or {})},
             ).pid  # fmt: skip
 
     def _make_node(self, name: str, client: Path) -> str:
@@ -192,9 +194,13 @@ class Estate:
         done = subprocess.run([*enter, *argv], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             silent = next((n for n in self.names if self.address(n) == done.stdout.strip()), "")
-            log = (self.state / f"{silent}.log").read_text(encoding="utf-8") if silent else ""
+            log = self._log_of(silent).read_text(encoding="utf-8") if silent else ""
             raise CannotRun(f"sshd of {silent or 'a node'} does not answer: "
                             f"{log[-300:]}{done.stderr[-300:]}")  # fmt: skip
+
+    def _log_of(self, name: str) -> Path:
+        """What a node's processes said."""
+        return self.state / f"{name}.log"
 
     def _inventory(self) -> str:
         near: dict[str, Any] = {

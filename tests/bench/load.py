@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,13 @@ def _experiment(vantages: list[str], peers: list[str], seconds: int) -> dict[str
     }  # fmt: skip
 
 
-def gameday(home: Path, *argv: str, codes: Container[int] = (0,)) -> tuple[Any, int]:
+def gameday(
+    home: Path, *argv: str, codes: Container[int] = (0,), look: Callable[[int], None] | None = None
+) -> tuple[Any, int]:
     """Run a command of gameday; what it used (``resource``), and KiB at most until a run ended.
+
+    Args:
+        look: is called ten times a second with the number of its process.
 
     Raises:
         CannotRun: where it ended with another exit code than these.
@@ -130,11 +135,19 @@ def gameday(home: Path, *argv: str, codes: Container[int] = (0,)) -> tuple[Any, 
             stdin=subprocess.DEVNULL, cwd=home, env=environment,
         )  # fmt: skip
         memory_kb, ended = 0, 0
-        while not ended:
-            if not _run_ended(home):
-                memory_kb = max(memory_kb, _resident_kb(process.pid))
-            clock.sleep_until_mono(clock.mono_ns() + LOOK_NS)
-            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        try:
+            while not ended:
+                if look is not None:
+                    look(process.pid)
+                if not _run_ended(home):
+                    memory_kb = max(memory_kb, _resident_kb(process.pid))
+                clock.sleep_until_mono(clock.mono_ns() + LOOK_NS)
+                ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        finally:
+            if not ended:
+                # Its nodes go away with the benchmark: there is nothing to be put back in order.
+                process.kill()
+                process.wait()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in codes:
         said = log.read_text(encoding="utf-8")[-2000:]

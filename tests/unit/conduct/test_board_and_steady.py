@@ -111,3 +111,18 @@ def test_a_long_steady_window_is_kept_whole() -> None:
     board.add([Sample("fast", "a", "a", n, n * period, n * period + 1, True, {}, "")
                for n in range(50 * 60)], 0)  # fmt: skip
     assert len(board.since("fast", 0)["a", "a"]) == 50 * 30 + 1
+
+
+def test_a_settled_board_keeps_the_latest_only() -> None:
+    """However long the window is: what hundreds of vantages see must not stay in memory."""
+    board = Board(span_ns=600 * NS_PER_S)
+    fill(board, "a", "+" + "-" * 700)
+    board.settle()
+    assert len(board.since("w", 0)["a", "a"]) == 8
+    fill(board, "b", "+" + "-" * 700)
+    assert len(board.since("w", 0)["b", "b"]) == 8
+    assert board.failed_for_ns("w") == 700 * PERIOD, "how long a failure lasts is known as before"
+    fill(board, "b", "-" * 701 + "+")
+    latest = {node: look.ok for (_, node, _), look in board.latest().items()}
+    assert latest == {"a": False, "b": True}
+    assert board.failed_for_ns("w") == 0
