@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An incident's round trips, exported, reproduced, replayed and compared; end to end in the lab.
 
-scripts/test.sh runs it when nothing else runs, as what else measures slow paths.
+scripts/test-paths.sh runs it, when nothing else runs.
 """
 
 from __future__ import annotations
