@@ -23,12 +23,14 @@ from typing import Any
 from gameday.errors import CannotRun, RequirementFailed
 from gameday.nodes.outcome import Outcome, Progress
 from gameday.transport import netns
+from gameday.transport.worker_job import runner
 
 FORKS_MAX = 50
 """Nodes that Ansible works on at once: it forks a process for each, and one for each ssh."""
 
 CONNECT_S, PERSIST_S = 10, 15
 SAID_MAX = 600
+PREPARING = "preparing nodes needs"
 
 
 @dataclass(frozen=True)
@@ -189,25 +191,11 @@ def command_line(job: Job) -> str:
     return shlex.join(words)
 
 
-def runner() -> Any:
-    """``ansible_runner.run``.
-
-    Raises:
-        CannotRun: where it is not installed.
-    """
-    try:
-        from ansible_runner.interface import run as found
-    except ImportError as error:
-        raise CannotRun("preparing nodes needs ansible-runner, which is not installed",
-                        "pip install 'gameday[nodes]'") from error  # fmt: skip
-    return found
-
-
 def run_playbook(directory: Path, job: Job, progress: Progress) -> str:
     """Run the playbook from here; returns ansible-runner's word for how it ended."""
     limit = shlex.join(["--limit", f"@{directory}/project/limit"])
     passwords = {r"BECOME password.*:\s*?$": job.sudo_password} if job.sudo_password else None
-    done = runner()(
+    done = runner(PREPARING)(
         private_data_dir=str(directory), playbook=job.playbook, inventory=str(job.inventory),
         extravars=variables(job, f"{directory}/project/ssh_config", str(job.known_hosts)),
         envvars=environment(directory), cmdline=f"{command_line(job)} {limit}",

@@ -20,10 +20,18 @@ from typing import Any
 
 from gameday import clock
 from gameday.errors import InvalidInput
-from gameday.nodes.job import Job, command_line, run_playbook, runner, settings, variables, write
+from gameday.nodes.job import (
+    PREPARING,
+    Job,
+    command_line,
+    run_playbook,
+    settings,
+    variables,
+    write,
+)
 from gameday.nodes.outcome import Progress
 from gameday.plan.ansible_source import connection_variables
-from gameday.transport.worker_job import end, search_path
+from gameday.transport.worker_job import end, runner, search_path
 
 TIMEOUT_S = 3600.0
 """A worker's whole play: packages for a hundred nodes over a slow path."""
@@ -90,14 +98,14 @@ def _through(
             said.append(str(found["job_explanation"]))
 
     try:
-        runner()(
+        runner(PREPARING)(
             streamer="transmit", _output=process.stdin, private_data_dir=str(there),
             playbook=job.playbook, ident=ident, extravars=_extra(job), envvars=settings(),
             cmdline=command_line(job),
         )  # fmt: skip
         if process.stdin is not None:
             process.stdin.close()
-        runner()(streamer="process", _input=process.stdout, private_data_dir=str(back),
+        runner(PREPARING)(streamer="process", _input=process.stdout, private_data_dir=str(back),
                  ident=ident, quiet=True, event_handler=progress.event,
                  status_handler=status)  # fmt: skip
     except Exception as error:  # noqa: BLE001 - ansible-runner has none of its own for a broken stream

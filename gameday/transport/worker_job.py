@@ -147,17 +147,17 @@ class Worker:
         job = os.urandom(8).hex()
         there, back = directory / "there", directory / "back"
         _write_job(there, batch)
-        runner = _runner()
+        ask = runner("remote workers need")
         play = _Play()
         sent = clock.mono_ns()
         try:
-            runner(streamer="transmit", _output=process.stdin, private_data_dir=str(there),
-                   playbook=PLAY.name, ident=job, extravars={"gameday_job": job})  # fmt: skip
+            ask(streamer="transmit", _output=process.stdin, private_data_dir=str(there),
+                playbook=PLAY.name, ident=job, extravars={"gameday_job": job})  # fmt: skip
             if process.stdin is not None:
                 process.stdin.close()
-            runner(streamer="process", _input=process.stdout, private_data_dir=str(back),
-                   ident=job, quiet=True, event_handler=play.event,
-                   status_handler=play.status)  # fmt: skip
+            ask(streamer="process", _input=process.stdout, private_data_dir=str(back),
+                ident=job, quiet=True, event_handler=play.event,
+                status_handler=play.status)  # fmt: skip
         except OSError as error:
             raise WorkerLost(f"worker {self.name} was lost: {error.strerror or error}") from error
         except Exception as error:  # ansible-runner has no error of its own for a broken stream.
@@ -236,8 +236,11 @@ def _stamps(answers: Path) -> Mapping[str, int] | None:
     return None
 
 
-def _runner() -> Any:
+def runner(what: str) -> Any:
     """``ansible_runner.run``.
+
+    Args:
+        what: the beginning of a sentence, as in "remote workers need".
 
     Raises:
         CannotRun: where it is not installed.
@@ -245,7 +248,7 @@ def _runner() -> Any:
     try:
         from ansible_runner.interface import run
     except ImportError as error:
-        raise CannotRun("remote workers need ansible-runner, which is not installed",
+        raise CannotRun(f"{what} ansible-runner, which is not installed",
                         "pip install 'gameday[nodes]'") from error  # fmt: skip
     return run
 
