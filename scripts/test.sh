@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Every test but those of scripts/test-paths.sh, about an hour. Stops before the first one where the lab cannot run, so that nothing is skipped
-# unseen: tests/unit alone runs anywhere, with .venv/bin/pytest tests/unit.
+# Every test but those of scripts/test-paths.sh, about 50 minutes. Stops before the first one where
+# the lab cannot run, so that nothing is skipped unseen: tests/unit alone runs anywhere, with
+# .venv/bin/pytest tests/unit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 .venv/bin/gameday lab check

@@ -139,7 +139,7 @@ def remove(drill: Drill) -> list[Path]:
         CannotRun: where systemd refuses. InvalidInput: where a file cannot be removed.
     """
     found = [place(drill.kind) / name for name in names(drill.name)]
-    timer, _ = names(drill.name)
+    timer, service = names(drill.name)
     there = [path for path in found if path.exists()]
     if running() and there:
         _systemctl(drill.kind, "disable", "--now", timer, check=False)
@@ -150,6 +150,8 @@ def remove(drill: Drill) -> list[Path]:
         raise InvalidInput(f"{path}: cannot remove: {error.strerror}") from error
     if running() and there:
         _systemctl(drill.kind, "daemon-reload", check=False)
+        # A run that failed would stay in `systemctl --failed`, and nobody could look it up.
+        _systemctl(drill.kind, "reset-failed", timer, service, check=False)
     return there
 
 
