@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from gameday.errors import require
+
 INDENT = 2
 WIDTH = 1_000_000
 """Values are not wrapped: a line that is added is one that can be searched for."""
@@ -99,6 +101,7 @@ def add(text: str, tree: Mapping[str, Any]) -> str:
     else:
         edits: list[tuple[int, int, str]] = []
         root = yaml.compose(text, Loader=_Loader)
+        require(isinstance(root, yaml.MappingNode), "a text that holds a mapping begins with one")
         _into(text, root, tree, edits, False, -INDENT)
         new = _applied(text, edits)
     if load(new) != wanted:
@@ -107,7 +110,7 @@ def add(text: str, tree: Mapping[str, Any]) -> str:
 
 
 def _into(  # noqa: PLR0917 - one place in a text
-    text: str, node: yaml.MappingNode, tree: Mapping[str, Any],
+    text: str, node: Any, tree: Mapping[str, Any],
     edits: list[tuple[int, int, str]], in_flow: bool, column: int,
 ) -> None:  # fmt: skip
     """Edits, as (begin, end, new text), that put ``tree`` into a mapping.
