@@ -57,7 +57,7 @@ class Server:
                 answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
                 answer(self)
 
-            do_GET = do_PATCH = do_POST = do_PUT = do_DELETE = handle_any
+            do_GET = do_PATCH = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
                 """Quiet."""
