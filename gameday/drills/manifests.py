@@ -13,14 +13,13 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import yaml
-
 from gameday.drills.cron import fields
 from gameday.drills.dates import LATE_S_MAX
 from gameday.drills.pod import HOME, File, Paths
 from gameday.drills.schedule import Drill
 from gameday.drills.units import STOP_S
 from gameday.plan import Inventory
+from gameday.plan.yaml_add import dump
 
 USER = 10_001
 ACCOUNT = "gameday"
@@ -56,7 +55,7 @@ def cronjob(  # noqa: PLR0917 - everything that a pod is made of
             "jobTemplate": {"spec": _job(drill, pod)},
         },
     }  # fmt: skip
-    return yaml.safe_dump(found, sort_keys=False)
+    return dump(found)
 
 
 def job(  # noqa: PLR0917 - everything that a pod is made of
@@ -69,7 +68,7 @@ def job(  # noqa: PLR0917 - everything that a pod is made of
         "metadata": {"name": f"{_name(drill)}-now", "labels": _labels(drill)},
         "spec": _job(drill, pod),
     }  # fmt: skip
-    return yaml.safe_dump(found, sort_keys=False)
+    return dump(found)
 
 
 def secret_command(drill: Drill, files: Iterable[File]) -> str:

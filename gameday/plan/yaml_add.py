@@ -199,8 +199,13 @@ def _applied(text: str, edits: list[tuple[int, int, str]]) -> str:
     return "".join([*parts, text[position:]])
 
 
+def dump(value: Any) -> str:
+    """YAML in blocks and in the order given, without anchors."""
+    return _yaml(value, False)
+
+
 def _dump(value: Mapping[str, Any], column: int) -> str:
-    return textwrap.indent(_yaml(dict(value), False), " " * column)
+    return textwrap.indent(dump(dict(value)), " " * column)
 
 
 def _flow(value: Any) -> str:
