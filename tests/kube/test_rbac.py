@@ -149,8 +149,8 @@ Call = tuple[str, str, Any]
 def deployment(name: str) -> dict[str, Any]:
     labels = {"app": name}
     pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "c"}]}}
-    return {"metadata": {"name": name},
-            "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": pod}}  # fmt: skip
+    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": pod}
+    return {"metadata": {"name": name}, "spec": spec}
 
 
 APPS = f"/apis/apps/v1/namespaces/{HERE}/deployments"
