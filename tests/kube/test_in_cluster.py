@@ -106,18 +106,18 @@ def test_an_inventory_from_the_pods_own_cluster(
 RENEWED = """
 import sys
 from pathlib import Path
-from gameday.errors import ApiFailed
-from gameday.probes.kube_client import Client
+from gameday.probes.kube_client import ApiFailed, Client
 client = Client({"in_cluster": True, "kubeconfig": "", "context": ""})
 place = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 try:
     client.request("GET", "/api/v1/namespaces/default")
 except ApiFailed as error:
-    print(error.reason)
+    sys.stdout.write(error.reason + "\n")
 place.write_text(Path(sys.argv[1]).read_text())
-print(client.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
+found = client.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
     "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-    "spec": {"resourceAttributes": {"verb": "get", "resource": "secrets"}}})["status"]["allowed"])
+    "spec": {"resourceAttributes": {"verb": "get", "resource": "secrets"}}})
+sys.stdout.write(str(found["status"]["allowed"]))
 """
 
 
