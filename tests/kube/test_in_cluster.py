@@ -112,7 +112,7 @@ place = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 try:
     client.request("GET", "/api/v1/namespaces/default")
 except ApiFailed as error:
-    sys.stdout.write(error.reason + "\n")
+    sys.stdout.write(f"{error.reason} ")
 place.write_text(Path(sys.argv[1]).read_text())
 found = client.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
     "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
