@@ -35,6 +35,11 @@ EVERYWHERE: Mapping[str, Rights] = {
     "observer-ocm.yaml": rights(WATCH, OCM, "managedclusters"),
     "import.yaml": rights("list", "", "nodes pods") | rights("list", "cilium.io", "ciliumnodes"),
     "operator-cordon.yaml": rights(PATCH, "", "nodes"),
+    "sweep.yaml": rights("list", "", "nodes")
+    | rights("list", "apps", "deployments replicasets statefulsets")
+    | rights("list", "networking.k8s.io", "networkpolicies")
+    | rights("list", FLEET, "bundles clusters gitrepos") | rights("list", ARGOCD, "applications")
+    | rights("list", WORK, "manifestworks"),
     "operator-drain.yaml": rights(PATCH, "", "nodes") | rights("list", "", "pods")
     | rights("create", "", "pods/eviction"),
 }  # fmt: skip

@@ -168,8 +168,10 @@ def test_a_kubeconfig_goes_along_and_gives_no_token(
     add()
     out = capsys.readouterr().out
     assert f"={home}/estate/kube" in out and "never-shown" not in out
-    inside = yaml.safe_load(out)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    first, sweeper = yaml.safe_load_all(out)
+    inside = first["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert not inside["automountServiceAccountToken"]
+    assert sweeper["metadata"]["name"] == "gameday-q-sweep"
     assert "estate/kube" in {one["path"] for one in inside["volumes"][0]["secret"]["items"]}
 
 
