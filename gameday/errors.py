@@ -10,6 +10,7 @@ GamedayError
 ├── EvidenceError         exit 3  a record cannot be read or judged
 │   └── NotVerified       exit 1  a report was read, and it is not what was signed
 ├── NodeError             exit 3  the agent on a node answered with an error
+│   └── ApiFailed         exit 3  an API server refused, or gave no answer (probes/kube_client)
 ├── RequirementFailed     exit 3  gameday broke one of its own rules: a bug
 └── NotProvenClean        exit 4  a fault may still be there; wins over every other
 

@@ -63,5 +63,7 @@ def _on_this_host(estate: Inventory) -> list[Advice]:
         for what in estate.missing_files()
     ]
     ways = addresses(estate.to_json(), [node.name for node in estate.nodes])
-    said = not_pinned(ways) + open_keys(one.key_file for one in ways if one.key_file)
+    keys = [one.key_file for one in ways if one.key_file]
+    keys += [str(one["kubeconfig"]) for one in estate.clusters.values() if one["kubeconfig"]]
+    said = not_pinned(ways) + open_keys(keys)
     return found + [Advice(WRONG, *one) for one in said]

@@ -57,6 +57,10 @@ class Estate(Protocol):
     def bmc(self, node: str) -> Optional[Mapping[str, str]]:
         """How the node's BMC is reached, credentials by reference: see ``hosts.power``."""
 
+    def cluster(self, site: str) -> Optional[Mapping[str, Any]]:
+        """How the site's Kubernetes API is reached, see ``probes.kube_client``; ``None`` where
+        the inventory names none."""
+
     def can_arm(self, node: str) -> bool:
         """Whether gameday may put a fault on this node (it is not an outside vantage)."""
 

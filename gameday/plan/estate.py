@@ -91,6 +91,7 @@ class Inventory:
         controller_netns: path of the network namespace to reach nodes from, or None.
         workers: remote workers' commands, by their names.
         policy: what must be given before a run is begun.
+        clusters: how each site's Kubernetes API is reached; sites without one are absent.
     """
 
     source: str
@@ -103,6 +104,7 @@ class Inventory:
     limits: Mapping[str, int] = field(default_factory=dict)
     workers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
+    clusters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
@@ -153,6 +155,10 @@ class Inventory:
         """How the node's BMC is reached, credentials by reference."""
         return self.by_name[node].bmc
 
+    def cluster(self, site: str) -> Mapping[str, Any] | None:
+        """How the site's Kubernetes API is reached, credentials by reference."""
+        return self.clusters.get(site)
+
     def can_arm(self, node: str) -> bool:
         """Whether gameday may put a fault on this node."""
         return not self.by_name[node].vantage_only
@@ -180,6 +186,9 @@ class Inventory:
             for key_file in (node.key_file, *(jump.key_file for jump in node.jumps)):
                 if key_file:
                     wanted[f"SSH key {key_file}"] = key_file
+        for cluster in self.clusters.values():
+            if cluster["kubeconfig"]:
+                wanted[f"kubeconfig {cluster['kubeconfig']}"] = str(cluster["kubeconfig"])
         if self.controller_netns:
             wanted[f"network namespace {self.controller_netns}"] = self.controller_netns
         return tuple(what for what, path in sorted(wanted.items()) if not _is_there(path))
@@ -198,6 +207,7 @@ class Inventory:
             "limits": dict(self.limits),
             "workers": {name: list(command) for name, command in self.workers.items()},
             "policy": self.policy.to_json(),
+            "clusters": {site: dict(cluster) for site, cluster in self.clusters.items()},
         }
 
 
@@ -214,6 +224,7 @@ def inventory_from_json(data: Mapping[str, Any]) -> Inventory:
         limits=data.get("limits", {}),
         workers={name: tuple(argv) for name, argv in data.get("workers", {}).items()},
         policy=policy_from_json(data.get("policy", {})),
+        clusters=data.get("clusters", {}),
     )
 
 

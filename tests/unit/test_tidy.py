@@ -33,7 +33,11 @@ TRAVELS_MAY_IMPORT = {"gameday", "pyroute2", "dns"}
 CARRIED = {("pgsql.py", "pg8000"), ("galera.py", "pymysql"), ("workload_galera.py", "pymysql")}
 """Libraries that a probe kind's vantages are sent, as its ``carries`` says."""
 
-CONTROLLER_ONLY = {("power_redfish.py", "sushy")}
+CONTROLLER_ONLY = {
+    ("power_redfish.py", "sushy"),
+    ("kube_client.py", "kubernetes"),
+    ("kube_client.py", "urllib3"),
+}
 """What a file that travels may import because only the controller's own agent gets there."""
 
 FORBIDDEN = {"report": {"conduct", "agent", "transport"}, "measures": {"conduct", "agent"}}
