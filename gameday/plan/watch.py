@@ -48,7 +48,7 @@ def plan_probe(
         add(mistakes, loaded.positions, ("probes", index, "from"), what, "name a node")
         vantages = tuple(node for node in vantages if node != CONTROLLER)
     vantages = _allowed(kind, vantages, index, loaded, mistakes)
-    params = _resolved(kind, step.params, inventory, index, loaded, mistakes)
+    params = _resolved(kind, step.params, inventory, (loaded, ("probes", index), mistakes))
     targets = inventory.select(step.to) if step.to is not None else ()
     looked_at = vantages if own else targets
     family = getattr(step.params, "family", None)
@@ -89,7 +89,7 @@ def _allowed(
 
 
 def _resolved(
-    kind: Any, params: Any, inventory: Inventory, index: int, loaded: Loaded, mistakes: Problems
+    kind: Any, params: Any, inventory: Inventory, where: tuple[Loaded, tuple[str, int], Problems]
 ) -> Any:
     """The parameters, with what a kind takes from the inventory."""
     if not hasattr(kind, "resolve"):
@@ -97,7 +97,8 @@ def _resolved(
     try:
         return kind.resolve(params, inventory)
     except InvalidInput as error:
-        add(mistakes, loaded.positions, ("probes", index), error.message, error.hint)
+        loaded, path, mistakes = where
+        add(mistakes, loaded.positions, path, error.message, error.hint)
         return params
 
 

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from gameday import clock
 from gameday.errors import GamedayError
-from gameday.probes.kube_client import ApiFailed, Client
+from gameday.probes.kube_client import JSON_TYPE, NAMES_ONLY, ApiFailed, Client
 
 SILENT_S = 80
 """API servers send a bookmark every minute: a watch without a byte for longer is opened anew."""
@@ -137,9 +137,11 @@ class Collection:
         if self._client is None:
             self._client = Client(self._cluster)
         while True:
-            path = self.feed.paths[self._path]
+            path, accept = self.feed.paths[self._path], NAMES_ONLY if slim else JSON_TYPE
             try:
-                return self._client.request("GET", path, query=self.feed.query, timeout_s=left_s())
+                return self._client.request(
+                    "GET", path, query=self.feed.query, timeout_s=left_s(), accept=accept
+                )
             except ApiFailed as error:
                 if error.reason != "not-found" or self._listed:
                     raise

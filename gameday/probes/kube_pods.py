@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from gameday.probes.base import Outcome, Value
 from gameday.probes.kube_collection import Feed, Item
@@ -96,7 +96,7 @@ class KubePods(KubeWatch):
 
 def endpoints_ready(slices: Mapping[str, Item]) -> int:
     """Endpoints that are sent traffic, each counted once, however many slices have it."""
-    found = set()
+    found: Set[Tuple[str, str]] = set()
     for item in slices.values():
         for one in item.body.get("endpoints") or ():
             # A condition that is not there counts as true, as the API has it.
