@@ -11,9 +11,40 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from gameday import clock
+from gameday.probes.base import Outcome, Value
 from gameday.probes.kube_client import NAMES_ONLY, ApiFailed
 
 Body = dict[str, Any]
+WAIT_S = 10.0
+
+
+class Seen:
+    """Samples as they are written: (outcome, from, to)."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[Outcome, int, int]] = []
+        self.more = threading.Condition()
+
+    def emit(self, target: str, outcome: Outcome, since_ns: int | None = None) -> None:
+        with self.more:
+            now = clock.mono_ns()
+            self.all.append((outcome, now if since_ns is None else since_ns, now))
+            self.more.notify_all()
+
+    def wait(self, count: int) -> None:
+        """Until so many were written."""
+        with self.more:
+            assert self.more.wait_for(lambda: len(self.all) >= count, WAIT_S), self.all
+
+    @property
+    def last(self) -> Outcome:
+        return self.all[-1][0]
+
+
+def healthy(outcome: Outcome) -> bool | None:
+    """What a sample says; None where it says nothing."""
+    return bool(outcome.value["healthy"]) if isinstance(outcome, Value) else None
 
 
 class Api:

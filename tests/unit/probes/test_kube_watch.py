@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Any
@@ -17,33 +16,9 @@ from gameday.probes.base import Failed, Outcome, Schedule, Value
 from gameday.probes.kube_client import NAMES_ONLY
 from gameday.probes.kube_nodes import KubeNodesParams
 from gameday.probes.kube_watch import StateWatch, resolve
-from tests.unit.probes.kube_fake import Api
+from tests.unit.probes.kube_fake import WAIT_S, Api, Seen, healthy
 
 PERIOD = clock.NS_PER_S // 5
-WAIT_S = 10.0
-
-
-class Seen:
-    """Samples as they are written: (outcome, from, to)."""
-
-    def __init__(self) -> None:
-        self.all: list[tuple[Outcome, int, int]] = []
-        self.more = threading.Condition()
-
-    def emit(self, target: str, outcome: Outcome, since_ns: int | None = None) -> None:
-        with self.more:
-            now = clock.mono_ns()
-            self.all.append((outcome, now if since_ns is None else since_ns, now))
-            self.more.notify_all()
-
-    def wait(self, count: int) -> None:
-        """Until so many were written."""
-        with self.more:
-            assert self.more.wait_for(lambda: len(self.all) >= count, WAIT_S), self.all
-
-    @property
-    def last(self) -> Outcome:
-        return self.all[-1][0]
 
 
 @pytest.fixture
@@ -73,11 +48,6 @@ def nodes(api: Api) -> Iterator[tuple[StateWatch, Seen]]:
 
 def ready(status: str) -> dict[str, Any]:
     return {"conditions": [{"type": "Ready", "status": status}]}
-
-
-def healthy(outcome: Outcome) -> bool | None:
-    """What a sample says; None where it says nothing."""
-    return bool(outcome.value["healthy"]) if isinstance(outcome, Value) else None
 
 
 def opened(api: Api, count: int = 1) -> None:
