@@ -7,7 +7,8 @@ help: ## This list
 demo: setup ## Bring the lab up and run the WAN partition drill; prints the verdict and the report
 	@scripts/demo.sh
 
-test: setup ## Every test; those of the lab need root
+test: ## Every test; those of the lab need root
+	@scripts/setup.sh tests
 	@scripts/test.sh
 
 test-paths: setup ## A search and a reproduction in the lab: a quarter of an hour more

@@ -5,6 +5,7 @@
 #
 #     scripts/setup.sh          everything
 #     scripts/setup.sh python   the virtual environment only (enough for tests/unit)
+#     scripts/setup.sh tests    everything, and a kube-apiserver, which takes 5 to 10 minutes once
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -114,5 +115,6 @@ setup_python() {
 case "${1:-all}" in
     all) setup_packages; setup_python ;;
     python) setup_python ;;
-    *) stop "unknown argument $1" "scripts/setup.sh [python]" ;;
+    tests) setup_packages; setup_python; scripts/kube-apiserver.sh >/dev/null ;;
+    *) stop "unknown argument $1" "scripts/setup.sh [python|tests]" ;;
 esac

@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 .venv/bin/gameday lab check
 # The unit tests come first: they fail within seconds.
 .venv/bin/pytest -n 2 tests/unit
+# What asks a real API server; each of them takes both cores while it starts.
+.venv/bin/pytest -p no:cacheprovider --durations=20 tests/kube
 
 # Then two lanes side by side, one for each core of a small machine: kernels, which mostly wait, with
 # databases in places of their own; and the lab. More lanes starve what the tests watch.
