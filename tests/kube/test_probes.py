@@ -1,119 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Probes that watch a cluster, against a real API server: every way in which it can fail to tell.
+"""What probes see that watch a cluster, against a real API server.
 
 k8gb's and the delivery tools' own controllers are not there: the tests write their status.
 """
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gameday import clock
-from gameday.agent import prober
 from gameday.probes import TABLE
-from gameday.probes.base import Failed, Schedule, Target, Value
+from gameday.probes.base import Value
 from gameday.probes.params import build
-from gameday.record.columns import parse_lines
 from tests.kube.apiserver import ApiServer
-from tests.kube.relay import Relay, port_of
-from tests.unit.probes.kube_fake import Seen, healthy
-
-PERIOD = clock.NS_PER_S
-NS = "/api/v1/namespaces"
-GSLBS = "/apis/k8gb.absa.oss/v1beta1/namespaces/{}/gslbs"
-SCHEDULE = Schedule(2 * PERIOD, 2 * PERIOD)
-
-Watched = tuple[Any, Seen]
-
-
-@contextmanager
-def watching(server: ApiServer, kind: str, kubeconfig: Path | None = None, **params: Any
-             ) -> Iterator[Watched]:  # fmt: skip
-    """A probe at work that looks when the test says so."""
-    cluster = {"kubeconfig": str(kubeconfig or server.kubeconfig), "context": server.context,
-               "in_cluster": False}  # fmt: skip
-    seen = Seen()
-    found = build(TABLE[kind].Params, {"site": "frankfurt", "cluster": cluster, **params})
-    watch = TABLE[kind].watch(found, "frankfurt", SCHEDULE, seen.emit)
-    try:
-        yield watch, seen
-    finally:
-        watch.close()
-
-
-def look(watched: Watched) -> Any:
-    """One look; what it wrote."""
-    watch, seen = watched
-    watch.look()
-    return seen.last
-
-
-def until(watched: Watched, wanted: Callable[[Any], bool]) -> Any:
-    """Look until one is as wanted: the server may need a moment to start or to know a right."""
-    for _ in range(100):
-        found = look(watched)
-        if wanted(found):
-            return found
-        clock.sleep_until_mono(clock.mono_ns() + PERIOD // 10)
-    raise AssertionError(f"never: {watched[1].all[-5:]}")
-
-
-def telling(watched: Watched, change: Callable[[], object]) -> Any:
-    """What the watch wrote by itself after a change; a look would have come much later."""
-    seen = watched[1]
-    before = len(seen.all)
-    change()
-    seen.wait(before + 1)
-    return seen.all[before][0]
-
-
-def reason(outcome: Any) -> str:
-    """A failed sample's first word."""
-    assert isinstance(outcome, Failed), outcome
-    return outcome.reason.partition(":")[0]
-
-
-def make_node(server: ApiServer, name: str, ready: str = "True") -> None:
-    server.done("POST", "/api/v1/nodes", {"metadata": {"name": name}})
-    set_ready(server, name, ready)
-
-
-def set_ready(server: ApiServer, name: str, ready: str) -> None:
-    """What the node's kubelet, or the node controller, would write."""
-    status = {"status": {"conditions": [{"type": "Ready", "status": ready}]}}
-    server.done("PATCH", f"/api/v1/nodes/{name}/status", status)
-
-
-def make_gslb(server: ApiServer, namespace: str, health: str = "Healthy") -> None:
-    server.crds("Gslb")
-    server.request("POST", NS, {"metadata": {"name": namespace}})
-    body = {"apiVersion": "k8gb.absa.oss/v1beta1", "kind": "Gslb", "metadata": {"name": "app"},
-            "spec": {"strategy": {"type": "roundRobin"}}}  # fmt: skip
-    server.done("POST", GSLBS.format(namespace), body)
-    if health:
-        set_health(server, namespace, health)
-
-
-def set_health(server: ApiServer, namespace: str, health: str) -> None:
-    """What k8gb would write."""
-    served = ["198.18.10.11"] if health == "Healthy" else []
-    status = {"geoTag": "fra", "serviceHealth": {"app.test": health},
-              "healthyRecords": {"app.test": served}}  # fmt: skip
-    server.done("PATCH", f"{GSLBS.format(namespace)}/app/status", {"status": status})
-
-
-def gslb(server: ApiServer, namespace: str, kubeconfig: Path | None = None) -> Any:
-    return watching(server, "kube-gslb", kubeconfig, namespace=namespace, name="app")
-
-
-# ---- What is seen ----
+from tests.kube.watching import (
+    GSLBS,
+    NS,
+    gslb,
+    look,
+    make_gslb,
+    make_node,
+    reason,
+    set_health,
+    set_ready,
+    telling,
+    watching,
+)
+from tests.unit.probes.kube_fake import healthy
 
 
 def test_nodes_readiness_cordons_and_leases(apiserver: ApiServer) -> None:
@@ -280,222 +196,3 @@ def test_events_are_received_and_counted_again(apiserver: ApiServer) -> None:
     finally:
         ears.close()
         apiserver.start()
-
-
-# ---- What is not ----
-
-
-def test_the_api_server_is_down_and_comes_back(apiserver: ApiServer) -> None:
-    make_gslb(apiserver, "down")
-    with gslb(apiserver, "down") as watched:
-        assert healthy(look(watched)) is True
-        apiserver.stop()
-        try:
-            assert reason(look(watched)) == "refused"
-            assert reason(look(watched)) == "refused", "it is not taken for as it was"
-        finally:
-            apiserver.start()
-        assert healthy(until(watched, lambda one: isinstance(one, Value))) is True
-        found = telling(watched, lambda: set_health(apiserver, "down", "Unhealthy"))
-        assert healthy(found) is False, "the watch is open again"
-
-
-def test_a_version_that_is_too_old_is_a_hole_that_is_said(apiserver: ApiServer) -> None:
-    make_gslb(apiserver, "gone")
-    with gslb(apiserver, "gone") as watched:
-        assert healthy(look(watched)) is True
-        apiserver.stop()
-        apiserver.start()
-        seen = watched[1]
-        seen.wait(2)
-        outcome, since, _ = seen.all[1]
-        assert reason(outcome) == "gone" and since >= seen.all[0][1]
-        set_health(apiserver, "gone", "Unhealthy")
-        assert healthy(until(watched, lambda one: isinstance(one, Value))) is False
-        found = telling(watched, lambda: set_health(apiserver, "gone", "Healthy"))
-        assert healthy(found) is True
-
-
-def test_a_server_that_hangs_without_an_error_is_unknown(apiserver: ApiServer) -> None:
-    make_gslb(apiserver, "hang")
-    with gslb(apiserver, "hang") as watched:
-        assert healthy(look(watched)) is True
-        apiserver.pause()
-        try:
-            began = clock.mono_ns()
-            assert reason(look(watched)) == "timeout"
-            assert clock.mono_ns() - began < 2 * SCHEDULE.timeout_ns
-            assert not any(healthy(one[0]) for one in watched[1].all[1:]), "never green"
-        finally:
-            apiserver.resume()
-        assert healthy(until(watched, lambda one: isinstance(one, Value))) is True
-        found = telling(watched, lambda: set_health(apiserver, "hang", "Unhealthy"))
-        assert healthy(found) is False
-
-
-def test_a_watch_alone_that_hangs_is_found_by_the_lists(
-    apiserver: ApiServer, tmp_path: Path
-) -> None:
-    make_gslb(apiserver, "silent")
-    relay = Relay(port_of(apiserver.url))
-    file = tmp_path / "kubeconfig"
-    text = apiserver.kubeconfig.read_text()
-    file.write_text(text.replace(apiserver.url, f"https://127.0.0.1:{relay.port}"))
-    try:
-        with gslb(apiserver, "silent", file) as watched:
-            assert healthy(look(watched)) is True
-            found = telling(watched, lambda: set_health(apiserver, "silent", "Unhealthy"))
-            assert healthy(found) is False
-            assert relay.freeze() == 2, "the looks' connection, and the watch's"
-            set_health(apiserver, "silent", "Healthy")
-            assert reason(look(watched)) == "timeout"
-            # New connections work, and the watch hangs on; its state is known from lists.
-            assert healthy(look(watched)) is True
-            set_health(apiserver, "silent", "Unhealthy")
-            found = look(watched)
-            assert healthy(found) is False
-            assert found.value["watch"] == "gslbs: hung"
-            until(watched, lambda one: one.value["watch"] == "")
-            found = telling(watched, lambda: set_health(apiserver, "silent", "Healthy"))
-            assert healthy(found) is True, "it was opened anew"
-    finally:
-        relay.close()
-
-
-def test_an_expired_token_is_read_again(apiserver: ApiServer, tmp_path: Path) -> None:
-    make_gslb(apiserver, "token")
-    rule = {"apiGroups": ["k8gb.absa.oss"], "resources": ["gslbs"], "verbs": ["list", "watch"]}
-    apiserver.allow("token", rule)
-    old, new = apiserver.token("token", -3600), apiserver.token("token")
-    file = apiserver.write_kubeconfig(tmp_path / "kubeconfig", old)
-    with gslb(apiserver, "token", file) as watched:
-        found = look(watched)
-        assert reason(found) == "unauthorized" and old not in found.reason
-        apiserver.write_kubeconfig(file, new)
-        assert healthy(until(watched, lambda one: isinstance(one, Value))) is True
-
-
-def test_missing_rights_are_named(apiserver: ApiServer, tmp_path: Path) -> None:
-    make_gslb(apiserver, "rights")
-    rule = {"apiGroups": ["k8gb.absa.oss"], "resources": ["gslbs"]}
-    file = apiserver.write_kubeconfig(tmp_path / "kubeconfig", apiserver.token("rights"))
-    with gslb(apiserver, "rights", file) as watched:
-        found = look(watched)
-        assert reason(found) == "forbidden"
-        assert 'cannot list resource "gslbs"' in found.reason
-        apiserver.allow("rights", {**rule, "verbs": ["list"]})
-        found = until(watched, lambda one: isinstance(one, Value))
-        found = until(watched, lambda one: one.value["watch"] == "gslbs: forbidden")
-        set_health(apiserver, "rights", "Unhealthy")
-        assert healthy(look(watched)) is False, "the list says it, without a watch"
-        apiserver.allow("rights", {**rule, "verbs": ["list", "watch"]})
-        until(watched, lambda one: one.value["watch"] == "")
-        found = telling(watched, lambda: set_health(apiserver, "rights", "Healthy"))
-        assert healthy(found) is True
-
-
-def test_a_missing_crd_is_named_until_it_is_there(tmp_path: Path) -> None:
-    with ApiServer(tmp_path / "bare") as bare, gslb(bare, "default") as watched:
-        found = look(watched)
-        assert reason(found) == "not-found" and "gslbs" in found.reason
-        bare.crds("Gslb")
-        assert healthy(until(watched, lambda one: isinstance(one, Value))) is False
-        make_gslb(bare, "default", health="Healthy")
-        assert healthy(until(watched, lambda one: isinstance(one, Value))) is True
-
-
-def test_another_authority_is_a_tls_failure(apiserver: ApiServer, tmp_path: Path) -> None:
-    with ApiServer(tmp_path / "other") as other:
-        text = apiserver.kubeconfig.read_text().replace(apiserver.url, other.url)
-        file = tmp_path / "kubeconfig"
-        file.write_text(text)
-        with watching(other, "kube-nodes", file) as watched:
-            assert reason(look(watched)) == "tls"
-
-
-def test_a_kubeconfig_that_is_not_there_is_named(apiserver: ApiServer, tmp_path: Path) -> None:
-    with watching(apiserver, "kube-nodes", tmp_path / "nothing") as watched:
-        found = look(watched)
-        assert reason(found) == "config" and "nothing" in found.reason
-
-
-def test_two_writers_on_one_object_are_each_seen(apiserver: ApiServer) -> None:
-    make_gslb(apiserver, "two")
-    rounds = 10
-    with gslb(apiserver, "two") as watched:
-        assert healthy(look(watched)) is True
-        turn = threading.Barrier(2)
-
-        def write(health: str, first: bool) -> None:
-            for _ in range(rounds):
-                if not first:
-                    turn.wait()
-                set_health(apiserver, "two", health)
-                if first:
-                    turn.wait()
-                turn.wait()
-
-        writers = [threading.Thread(target=write, args=("Unhealthy", True)),
-                   threading.Thread(target=write, args=("Healthy", False))]  # fmt: skip
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join()
-        watched[1].wait(1 + 2 * rounds)
-        told = [healthy(one[0]) for one in watched[1].all]
-        assert told == [True, *[False, True] * rounds]
-        ends = [one[2] for one in watched[1].all]
-        assert ends == sorted(ends)
-
-
-def test_the_agents_loop_keeps_the_schedule_while_nobody_answers(
-    apiserver: ApiServer, tmp_path: Path
-) -> None:
-    make_gslb(apiserver, "loop")
-    cluster = {"kubeconfig": str(apiserver.kubeconfig), "context": apiserver.context,
-               "in_cluster": False}  # fmt: skip
-    params = {"site": "frankfurt", "namespace": "loop", "name": "app", "cluster": cluster}
-    sampler = {"node": "controller", "target": "frankfurt", "addresses": [], "peers": []}
-    spec = {"name": "gslb", "kind": "kube-gslb", "period_ns": PERIOD, "timeout_ns": PERIOD,
-            "params": params, "samplers": [sampler]}  # fmt: skip
-    begun = clock.mono_ns()
-    end = begun + 14 * PERIOD
-    (tmp_path / "probes.json").write_text(json.dumps({"probes": [spec], "until_mono_ns": end}))
-    loop = threading.Thread(target=prober.run, args=(tmp_path,))
-    loop.start()
-    clock.sleep_until_mono(begun + 4 * PERIOD)
-    set_health(apiserver, "loop", "Unhealthy")
-    clock.sleep_until_mono(begun + 6 * PERIOD)
-    apiserver.pause()
-    hung = clock.mono_ns()
-    clock.sleep_until_mono(begun + 10 * PERIOD)
-    apiserver.resume()
-    back = clock.mono_ns()
-    loop.join()
-    samples = parse_lines((tmp_path / "samples.jsonl").read_bytes(), "samples")
-    assert [one.seq for one in samples] == list(range(len(samples)))
-    assert len(samples) >= 13, "every period has its sample, whatever the server does"
-    silent = [one for one in samples if one.start_ns > hung and one.end_ns < back]
-    assert len(silent) >= 2 and not any(one.ok for one in silent)
-    assert {one.reason.partition(":")[0] for one in silent} == {"timeout"}
-    assert any(one.ok for one in samples if one.start_ns > back)
-
-
-def test_latency_and_availability_of_the_api(apiserver: ApiServer) -> None:
-    cluster = {"kubeconfig": str(apiserver.kubeconfig), "context": apiserver.context,
-               "in_cluster": False}  # fmt: skip
-    kind = TABLE["kube-api"]
-    params = build(kind.Params, {"site": "frankfurt", "cluster": cluster})
-    ask = kind.sampler(params, "controller", Target("frankfurt", ()), Schedule(PERIOD, PERIOD))
-    assert ask() == Value({"kind": "NamespaceList"})
-    apiserver.pause()
-    try:
-        assert reason(ask()) == "timeout"
-    finally:
-        apiserver.resume()
-    apiserver.stop()
-    try:
-        assert reason(ask()) == "refused"
-    finally:
-        apiserver.start()
-    assert isinstance(ask(), Value)
