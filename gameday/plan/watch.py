@@ -106,7 +106,7 @@ def _samplers(
     kind: Any, params: Any, node: str, targets: Sequence[str], inventory: Inventory
 ) -> Iterable[Sampler]:
     family = getattr(params, "family", None)
-    found = {one: _addresses(inventory, one, family) for one in {node, *targets}}
+    found = {one: _addresses(inventory, one, family) for one in targets}
     if kind.fan_out in ("each", "mesh"):
         return [Sampler(node, t, found[t], ()) for t in targets if t != node]
     if kind.fan_out == "all":
