@@ -42,6 +42,17 @@ def leases_per_node(plan: Mapping[str, Any]) -> Counter[str]:
     return Counter(lease["node"] for fault in plan["faults"] for lease in fault["leases"])
 
 
+def asked_elsewhere(plan: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Node to what its leases ask of other systems, which are asked whether they would do it."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for fault in plan["faults"]:
+        for lease in fault["leases"]:
+            if TABLE[fault["kind"]].apart:
+                one = {"kind": fault["kind"], "spec": lease["spec"]}
+                found.setdefault(lease["node"], []).append(one)
+    return found
+
+
 def vantages(plan: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Vantage node to its probes, each with only the samplers that run there."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -72,11 +83,15 @@ def preflight(plan: Mapping[str, Any], fleet: Fleet, recorder: Recorder) -> Read
     Raises:
         CannotRun: with every problem found; nothing was armed.
     """
-    targets = lease_nodes(plan)
+    targets, elsewhere = lease_nodes(plan), asked_elsewhere(plan)
     base = (clock.mono_ns(), clock.wall_ns())
 
     def check(node: str, agent: Agent) -> tuple[int, int, list[str]]:
-        return _check_node(agent, targets.get(node, set()), base, recorder)
+        offset, took, found = _check_node(agent, targets.get(node, set()), base, recorder)
+        if node in elsewhere and not found:
+            found = [f"{node}: {text}"
+                     for text in agent.call("able", asked=elsewhere[node])["problems"]]  # fmt: skip
+        return offset, took, found
 
     answers, errors = fleet.each(fleet.agents, check)
     problems = [_with_hint(error) for _, error in sorted(errors.items())]

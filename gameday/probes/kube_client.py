@@ -21,7 +21,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import urlencode
 from weakref import WeakSet
 
-from gameday.errors import NodeError
+from gameday.errors import ApiFailed
+
+__all__ = ["MERGE_PATCH", "ApiFailed", "Client", "library", "same_cluster"]
 
 TIMEOUT_S = 5.0
 """An API server answers in milliseconds; one that takes longer is no use to a lease's end."""
@@ -50,21 +52,6 @@ _FILES = threading.Lock()
 _OPEN: WeakSet[Client] = WeakSet()
 """Clients of this process that are open: with the last one go the files that the library made of
 a kubeconfig's certificates and keys."""
-
-
-class ApiFailed(NodeError):
-    """An API server did not do what it was asked, or could not be asked.
-
-    Attributes:
-        status: HTTP's; 0 where no answer came.
-        reason: one of refused, timeout, tls, unauthorized, forbidden, not-found, conflict, gone,
-            server, no-library, config.
-        detail: what was said of it; no secrets.
-    """
-
-    def __init__(self, status: int, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.status, self.reason, self.detail = status, reason, detail
 
 
 class Client:
