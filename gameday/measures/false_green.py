@@ -26,6 +26,7 @@ from gameday.measures.healthy import (
     says_healthy,
     site_nodes,
     told,
+    unseen,
     whole_window,
 )
 from gameday.measures.spans import Ask, Label, Span, Stretch, clock_ns, sweep
@@ -93,8 +94,10 @@ class FalseGreen:
         if not any(s.label != NOBODY for known in users.values() for s in known):
             reason = f"too few requests of {params.users} went to {params.site} to tell"
             return unknown(name, self.kind, self.unit, reason, evidence)
+        why = _why(record, params.probe)
+        evidence += why
         if not any(s.label in (GOOD, BAD) for known in green.values() for s in known):
-            reason = f"probe {params.probe} told nothing"
+            reason = "; ".join([f"probe {params.probe} told nothing", *why])
             return unknown(name, self.kind, self.unit, reason, evidence)
         found = sweep([*green.values(), *users.values()], _lied(len(green)), window)
         clock = clock_ns([*looks_of(record, params.probe), *looks_of(record, params.users)])
@@ -128,6 +131,15 @@ def _green(
     if not own and any(target in record.plan["nodes"] for _, target in found):
         raise EvidenceError(f"probe {params.probe} looks at no node of {params.site}")
     return own or found
+
+
+def _why(record: Record, probe: str) -> list[str]:
+    """Of what watches a cluster, why it did not see it at times."""
+    if probe_plan(record, probe)["kind"] not in STATES:
+        return []
+    found = sorted(record.seen(probe).items())
+    said = [(stream, unseen(looks)) for stream, looks in found]
+    return [f"{target} from {node}: {text}" for (node, target), text in said if text]
 
 
 def _firing(sample: Sample) -> Label:

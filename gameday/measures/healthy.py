@@ -101,6 +101,14 @@ def healthy_label(tell: Callable[[Sample], bool | None]) -> Callable[[Sample], L
     return lambda sample: {True: GOOD, False: BAD, None: UNSEEN}[tell(sample)]
 
 
+def unseen(looks: Looks) -> str:
+    """How often a watcher was not answered, and why the last time; empty where it always was."""
+    failed = looks.where(~looks.ok)
+    if not len(failed):
+        return ""
+    return f"not answered {len(failed)} times, the last: {failed[-1].sample.reason}"
+
+
 def near(samples: Sequence[Any], window: Interval, period: int) -> Looks:
     """Looks that say something of the window."""
     looks = Looks.of(samples)

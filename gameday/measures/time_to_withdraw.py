@@ -11,7 +11,7 @@ from gameday.clock import Interval
 from gameday.errors import EvidenceError
 from gameday.measures.base import Measurement, Unit
 from gameday.measures.common import Stream, duration, period_ns, probe_plan, unknown, with_onset
-from gameday.measures.healthy import says_healthy
+from gameday.measures.healthy import says_healthy, unseen
 from gameday.measures.transitions import ByContent, Transition, settled
 from gameday.measures.words import names, seconds
 from gameday.record.looks import Looks
@@ -219,7 +219,9 @@ def _server(
     looks = Looks.of(samples)
     before = looks.where((looks.end_hi < window.onset.lo) & looks.ok)
     if not len(before):
-        return Transition("unknown", reason="no answer before the onset"), False
+        why = unseen(looks) if layer.name in KUBERNETES.values() else ""
+        reason = "; ".join(filter(None, ["no answer before the onset", why]))
+        return Transition("unknown", reason=reason), False
     if not layer.there(before[-1].sample):
         reason = "did not hand it out before the onset either"
         if layer.name in KUBERNETES.values():
@@ -234,6 +236,8 @@ def _server(
         return not (sample.ok and layer.there(sample))
 
     change = settled(looks, ByContent(answered), period, window.end)
+    if change.status == "unknown" and layer.name in KUBERNETES.values():
+        change = replace(change, reason="; ".join(filter(None, [change.reason, unseen(looks)])))
     if change.status != "unknown" or not layer.silence:
         return change, False
     # After its last answer with the site the server did not answer at all. One lost packet

@@ -88,7 +88,8 @@ class Probe(Protocol):
 
     A kind whose parameters need something of the inventory has a method ``resolve(params,
     estate)``, which returns them with it when a run is planned; one that only one vantage can run
-    names it as ``only_from``. A kind with ``watches`` is a ``Watcher``.
+    names it as ``only_from``, and one that needs a capability of its vantage (``Facts.missing``)
+    names that as ``needs``. A kind with ``watches`` is a ``Watcher``.
 
     A kind whose parameters can say whom to ask instead of ``to`` has a method
     ``needs_target(params) -> bool`` besides; one of fan_out "each" then looks at the vantage

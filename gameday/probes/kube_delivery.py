@@ -56,23 +56,42 @@ def _available(body: Body) -> bool:
     return condition(body, "ManagedClusterConditionAvailable") == "True"
 
 
-def _not_accepted(body: Body) -> bool:
-    return not (body.get("spec") or {}).get("hubAcceptsClient")
+def _applied(body: Body) -> bool:
+    return condition(body, "Applied") == "True" and condition(body, "Available") == "True"
+
+
+def _create_only(body: Body) -> bool:
+    """Of a ManifestWork, whether its agent leaves every manifest as it is, once it is there."""
+    spec = body.get("spec") or {}
+    configs = spec.get("manifestConfigs") or ()
+    kinds = [(one.get("updateStrategy") or {}).get("type") for one in configs]
+    wanted = len((spec.get("workload") or {}).get("manifests") or ())
+    return bool(wanted) and len(kinds) >= wanted and set(kinds) <= {"CreateOnly", "ReadOnly"}
+
+
+def _never(body: Body) -> bool:
+    """A hub that no longer accepts a cluster deletes what it has of it: that is no pause."""
+    return False
 
 
 SKIP = "argocd.argoproj.io/skip-reconcile"
 
 FLEET = "/apis/fleet.cattle.io/v1alpha1/namespaces/{}/"
 ARGOCD = "/apis/argoproj.io/v1alpha1/namespaces/{}/"
-OCM = "/apis/cluster.open-cluster-management.io/v1/"
+OCM = "/apis/cluster.open-cluster-management.io/v1/managedclusters"
+WORK = "/apis/work.open-cluster-management.io/v1/namespaces/{}/manifestworks"
 
 RULES: Mapping[str, Tuple[Rule, ...]] = {
     "fleet": (
         Rule("GitRepo", FLEET + "gitrepos", _ready, _spec_paused),
         Rule("Cluster", FLEET + "clusters", _ready, _spec_paused),
+        Rule("Bundle", FLEET + "bundles", _ready, _spec_paused),
     ),
     "argocd": (Rule("Application", ARGOCD + "applications", _synced, _not_automated),),
-    "ocm": (Rule("ManagedCluster", OCM + "managedclusters", _available, _not_accepted),),
+    "ocm": (
+        Rule("ManagedCluster", OCM, _available, _never),
+        Rule("ManifestWork", WORK, _applied, _create_only),
+    ),
 }
 NAMESPACES: Mapping[str, str] = {"fleet": "fleet-default", "argocd": "argocd", "ocm": ""}
 
@@ -84,7 +103,8 @@ class KubeDeliveryParams:
     Attributes:
         site: whose cluster is asked: the one where the tool runs, not the one that it manages.
         tool: fleet, argocd or ocm.
-        namespace: of its objects; by default fleet-default, or argocd.
+        namespace: of its objects; by default fleet-default, or argocd. Of ocm: that of a managed
+            cluster, whose ManifestWorks count then.
         objects: the ones that count, as in Cluster/frankfurt; all of them where it is empty.
         cluster: how its API server is reached; the plan fills it in.
     """
@@ -100,8 +120,11 @@ class KubeDeliveryParams:
             raise ValueError(f"tool {self.tool!r} is none of {', '.join(RULES)}")
         kinds = [rule.kind for rule in RULES[self.tool]]
         for name in self.objects:
-            if name.partition("/")[0] not in kinds or not name.partition("/")[2]:
+            kind, _, rest = name.partition("/")
+            if kind not in kinds or not rest:
                 raise ValueError(f"object {name!r} is not kind/name; kinds: {', '.join(kinds)}")
+            if kind == "ManifestWork" and not self.namespace:
+                raise ValueError(f"object {name!r} is in the namespace of a cluster; name it")
 
 
 class KubeDelivery(KubeWatch):
@@ -114,9 +137,10 @@ class KubeDelivery(KubeWatch):
     def feeds(self, params: KubeDeliveryParams) -> Sequence[Feed]:
         """The tool's objects."""
         namespace = params.namespace or NAMESPACES[params.tool]
+        rules = [rule for rule in RULES[params.tool] if namespace or "{}" not in rule.path]
         return [
             Feed(rule.kind, (rule.path.format(namespace),), slim=True)
-            for rule in RULES[params.tool]
+            for rule in rules
             if not params.objects or any(n.startswith(f"{rule.kind}/") for n in params.objects)
         ]
 

@@ -76,6 +76,7 @@ class KubeKind:
     fan_out = "none"
     listens = False
     only_from = CONTROLLER
+    needs = "kubernetes"
     resolve = staticmethod(resolve)
 
 

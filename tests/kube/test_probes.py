@@ -106,6 +106,15 @@ def test_gslb_of_which_nobody_has_written_is_unknown(apiserver: ApiServer) -> No
         assert healthy(look(watched)) is False
 
 
+MANIFEST = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "x"}}
+
+
+def said(kind: str) -> dict[str, str]:
+    """A condition that holds."""
+    return {"type": kind, "status": "True", "reason": "x", "message": "x",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("tool", "path", "kind", "body", "good", "paused"),
     [
@@ -121,12 +130,12 @@ def test_gslb_of_which_nobody_has_written_is_unknown(apiserver: ApiServer) -> No
                    "syncPolicy": {"automated": {"prune": True}}}},
          {"health": {"status": "Healthy"}, "sync": {"status": "Synced"}},
          {"spec": {"syncPolicy": {"automated": None}}}),
-        ("ocm", "/apis/cluster.open-cluster-management.io/v1/managedclusters", "ManagedCluster",
-         {"spec": {"hubAcceptsClient": True}},
-         {"conditions": [{"type": "ManagedClusterConditionAvailable", "status": "True",
-                          "reason": "x", "message": "x", "lastTransitionTime":
-                          "2026-01-01T00:00:00Z"}]},
-         {"spec": {"hubAcceptsClient": False}}),
+        ("ocm", "/apis/work.open-cluster-management.io/v1/namespaces/tools/manifestworks",
+         "ManifestWork", {"spec": {"workload": {"manifests": [MANIFEST]}}},
+         {"conditions": [said("Applied"), said("Available")]},
+         {"spec": {"manifestConfigs": [{
+             "resourceIdentifier": {"resource": "configmaps", "name": "x", "namespace": "x"},
+             "updateStrategy": {"type": "CreateOnly"}}]}}),
     ],
     ids=["fleet-gitrepo", "fleet-cluster", "argocd", "ocm"],
 )  # fmt: skip
@@ -196,3 +205,23 @@ def test_events_are_received_and_counted_again(apiserver: ApiServer) -> None:
     finally:
         ears.close()
         apiserver.start()
+
+
+def test_a_managed_cluster_is_healthy_where_its_hub_says_so(apiserver: ApiServer) -> None:
+    apiserver.crds("ManagedCluster")
+    path = "/apis/cluster.open-cluster-management.io/v1/managedclusters"
+    body = {"apiVersion": "cluster.open-cluster-management.io/v1", "kind": "ManagedCluster",
+            "metadata": {"name": "london"}, "spec": {"hubAcceptsClient": True}}  # fmt: skip
+    apiserver.done("POST", path, body)
+    status = {"status": {"conditions": [said("ManagedClusterConditionAvailable")]}}
+    objects = ["ManagedCluster/london", "ManagedCluster/paris"]
+    with (
+        watching(apiserver, "kube-delivery", tool="ocm") as all_of_them,
+        watching(apiserver, "kube-delivery", tool="ocm", objects=objects) as named,
+    ):
+        assert healthy(look(all_of_them)) is False
+        found = telling(
+            all_of_them, lambda: apiserver.done("PATCH", f"{path}/london/status", status)
+        )
+        assert healthy(found) is True and found.value["paused"] == []
+        assert look(named).value["unhealthy"] == ["ManagedCluster/paris"]

@@ -93,7 +93,7 @@ def test_what_cannot_be_planned_says_what_to_set(estate: Inventory) -> None:
         ("kube-pods", ", namespace: web", "name a service, a workload or pods"),
         ("kube-pods", ", namespace: web, workload: Job/x", "kinds: Deployment"),
         ("kube-delivery", ", tool: flux", "none of fleet, argocd, ocm"),
-        ("kube-delivery", ", tool: fleet, objects: [Bundle/x]", "kinds: GitRepo, Cluster"),
+        ("kube-delivery", ", tool: fleet, objects: [Application/x]", "kinds: GitRepo, Cluster"),
         ("kube-api", ", path: /readyz", "begins with neither"),
         ("kube-events", ", type: Odd", "neither Warning nor Normal"),
     ],
