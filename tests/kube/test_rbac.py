@@ -47,8 +47,9 @@ IN_A_NAMESPACE: Mapping[str, Rights] = {
     "observer-application.yaml": rights(WATCH, "", "pods")
     | rights(WATCH, "apps", "daemonsets deployments statefulsets")
     | rights(WATCH, "discovery.k8s.io", "endpointslices") | rights(WATCH, "k8gb.absa.oss", "gslbs"),
-    "observer-fleet.yaml": rights(WATCH, FLEET, "clusters gitrepos"),
+    "observer-fleet.yaml": rights(WATCH, FLEET, "bundles clusters gitrepos"),
     "observer-argocd.yaml": rights(WATCH, ARGOCD, "applications"),
+    "observer-ocm-work.yaml": rights(WATCH, WORK, "manifestworks"),
     "operator-scale.yaml": rights("get patch", "apps", "deployments replicasets statefulsets")
     | rights("patch", "apps", "deployments/scale replicasets/scale statefulsets/scale")
     | rights("list", "autoscaling", "horizontalpodautoscalers"),
