@@ -10,7 +10,8 @@ GamedayError
 ├── EvidenceError         exit 3  a record cannot be read or judged
 │   └── NotVerified       exit 1  a report was read, and it is not what was signed
 ├── NodeError             exit 3  the agent on a node answered with an error
-│   └── ApiFailed         exit 3  an API server refused, or gave no answer (probes/kube_client)
+│   ├── Untouched         exit 3  an attempt failed before it had changed anything
+│   └── ApiFailed         exit 3  a Kubernetes API server refused, or gave no answer
 ├── RequirementFailed     exit 3  gameday broke one of its own rules: a bug
 └── NotProvenClean        exit 4  a fault may still be there; wins over every other
 
@@ -101,6 +102,25 @@ class NotVerified(EvidenceError):
 
 class NodeError(GamedayError):
     """The agent on a node answered with an error."""
+
+
+class Untouched(NodeError):
+    """An attempt to begin or to end an effect failed, and certainly changed nothing."""
+
+
+class ApiFailed(NodeError):
+    """A Kubernetes API server did not do what it was asked, or could not be asked.
+
+    Attributes:
+        status: HTTP's; 0 where no answer came.
+        reason: one of refused, timeout, tls, unauthorized, forbidden, not-found, conflict, gone,
+            server, no-library, config.
+        detail: what was said of it; no secrets.
+    """
+
+    def __init__(self, status: int, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.status, self.reason, self.detail = status, reason, detail
 
 
 class RequirementFailed(GamedayError):

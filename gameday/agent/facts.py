@@ -10,7 +10,7 @@ from typing import Dict, List
 from gameday import clock
 from gameday.agent import vigil
 from gameday.agent.ledger import Ledger
-from gameday.agent.system import disks, ipset, power, processes, traffic
+from gameday.agent.system import disks, ipset, kube, power, processes, traffic
 from gameday.agent.system.command import Check, find, run
 from gameday.agent.system.iptables import Iptables
 from gameday.errors import GamedayError
@@ -29,7 +29,7 @@ def collect(iptables: Iptables, ledger: Ledger) -> Facts:
     """Look at everything that any fault kind may ask for."""
     missing: Dict[str, str] = {}
     backend = iptables.backend if find("iptables") else ""
-    checks = [*processes.CHECKS, *power.CHECKS]
+    checks = [*processes.CHECKS, *power.CHECKS, *kube.CHECKS]
     if not vigil.LOCAL:
         checks += [*_netfilter(iptables), *traffic.CHECKS, *disks.CHECKS]
     checks.append(Check("ledger", ledger.check_writable, f"gameday needs a writable {vigil.HOME}"))

@@ -38,6 +38,10 @@ RETRY_S = 0.2
 RETRY_MAX = 300
 """A lease that cannot be removed within a minute needs a person; it stays in the ledger."""
 
+PATIENT_S = 5.0
+"""Longest pause between two tries where another system has to answer, which may be down for hours:
+it is never given up, and a system that comes back is asked within that."""
+
 
 def guard(arguments: List[str]) -> int:
     """Be one of the processes that end leases; returns the exit code.
@@ -142,29 +146,59 @@ def _tools() -> Tuple[Leases, Ledger]:
 
 
 def end(lease_id: str, leases: Leases, ledger: Ledger) -> int:
-    """Disarm a lease now, trying again for a while; 0 where it and its guards are gone."""
+    """Disarm a lease now, trying again for a while; 0 where it and its guards are gone.
+
+    What stands in another system is tried for as long as this process lives.
+    """
+    tries, pause_s = 0, RETRY_S
+    while not _end_once(lease_id, leases, ledger):
+        tries += 1
+        if _is_apart(lease_id, leases):
+            pause_s = min(PATIENT_S, pause_s * 1.5)
+        elif tries >= RETRY_MAX:
+            return 1
+        time.sleep(pause_s)
+    return 0
+
+
+def _end_once(lease_id: str, leases: Leases, ledger: Ledger) -> bool:
+    """Whether the lease and its guards are gone after one more try."""
     from gameday.errors import GamedayError
 
-    for _ in range(RETRY_MAX):
-        try:
-            if not ledger.is_open(lease_id):
-                leases.tidy(lease_id)
-                return 0
-            if leases.disarm(lease_id)["observation"]["state"] == "absent":
-                return 0
-        except (GamedayError, OSError) as error:
-            # Somebody may hold a lock or have removed half of it; the next look tells.
-            ledger.note(lease_id, str(error))
-        time.sleep(RETRY_S)
-    return 1
+    try:
+        if not ledger.is_open(lease_id):
+            leases.tidy(lease_id)
+            return True
+        return bool(leases.disarm(lease_id)["observation"]["state"] == "absent")
+    except (GamedayError, OSError) as error:
+        # Somebody may hold a lock or have removed half of it; the next look tells.
+        ledger.note(lease_id, str(error))
+        return False
+
+
+def _is_apart(lease_id: str, leases: Leases) -> bool:
+    from gameday.errors import GamedayError
+
+    try:
+        return leases.is_apart(lease_id)
+    except GamedayError:
+        # A receipt that cannot be read: it is given up like any other.
+        return False
 
 
 def boot(leases: Leases, ledger: Ledger) -> int:
     """After a reboot: end every lease that an earlier boot of this node left open."""
     worst = 0
-    for receipt in ledger.open_leases():
-        if receipt.boot_id != boot_id():
+    found = [one for one in ledger.open_leases() if one.boot_id != boot_id()]
+    patient = [str(one.lease["id"]) for one in found if _is_apart(str(one.lease["id"]), leases)]
+    for receipt in found:
+        if str(receipt.lease["id"]) not in patient:
             worst = max(worst, end(str(receipt.lease["id"]), leases, ledger))
+    pause_s = RETRY_S
+    # By turns: one system that is down for hours must not hold up what another would end now.
+    while patient := [one for one in patient if not _end_once(one, leases, ledger)]:
+        time.sleep(pause_s)
+        pause_s = min(PATIENT_S, pause_s * 1.5)
     # Power may have gone between the end of the last lease and of the unit that runs this.
     leases.tidy()
     return worst

@@ -7,14 +7,14 @@ import contextlib
 import importlib
 import json
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gameday import clock
 from gameday.agent import guards
 from gameday.agent.ledger import Ledger
 from gameday.agent.moments import BEGAN, DONE, GONE, TRY, Moments
 from gameday.agent.system import systemd
-from gameday.errors import GamedayError, NodeError
+from gameday.errors import GamedayError, NodeError, Untouched
 from gameday.faults import TABLE
 from gameday.faults.base import Fault
 from gameday.faults.hosts import Host
@@ -54,9 +54,11 @@ class Leases:
         one = from_json(Lease, lease)
         fault = fault_of(one.kind)
         self._check_window(one)
+        # Another system may take its time to answer, and nobody else's lease waits for that.
+        early = fault.before(one, self.host) if fault.apart else None
         with self.ledger.locked():
             self._check_count()
-            before = fault.before(one, self.host)
+            before = fault.before(one, self.host) if early is None else early
             receipt = self._receipt(one, before)
             self.ledger.add(receipt)
             try:
@@ -69,7 +71,7 @@ class Leases:
                 if observation.state != "armed":
                     raise NodeError(f"lease {one.id} reads back as {observation.state}")
             except Exception:
-                self._remove(receipt)
+                self._remove(receipt, locked=True)
                 raise
         return {"receipt_digest": _digest(receipt), "observation": to_json(observation)}
 
@@ -80,9 +82,10 @@ class Leases:
 
     def disarm(self, lease: str) -> Dict[str, Any]:
         """Remove a lease and read back that nothing of it is left; idempotent."""
-        with self.ledger.locked():
+        receipt = self.ledger.get(lease)
+        with self._turn(self.parts(receipt)[1], lease):
             receipt = self.ledger.get(lease)
-            done, observation = self._remove(receipt)
+            done, observation = self._remove(receipt, locked=not self.is_apart(lease))
         return {"done": done, "observation": to_json(observation)}
 
     def tidy(self, ended: str = "") -> None:
@@ -114,18 +117,29 @@ class Leases:
         A kind that fails is asked again until the window ends: the trouble is kept for people.
         """
         # What only changes a thing that disarming removes cannot bring it back; it needs no lock.
-        alone = contextlib.nullcontext() if fault.only_changes else self.ledger.locked()
-        with alone:
+        with contextlib.nullcontext() if fault.only_changes else self._turn(fault, lease.id):
             if not self.ledger.is_open(lease.id):
                 return None
-            self._stamp(receipt, fault, BEGAN, TRY)
+            first = self._stamp(receipt, fault, BEGAN, TRY)
             try:
                 due = fault.drive(lease, receipt.before, self.host, since_ns)
             except (GamedayError, OSError) as error:
+                if first and isinstance(error, Untouched):
+                    self._moments.forget(lease.id, BEGAN)
                 self.ledger.note(lease.id, f"driving failed: {error}")
                 return since_ns + DRIVE_RETRY_NS
             self._stamp(receipt, fault, BEGAN, DONE)
             return due
+
+    def able(self, asked: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+        """Why other systems would not do what leases ask of them; each with "kind" and "spec"."""
+        found = [text for one in asked
+                 for text in fault_of(one["kind"]).able(one["spec"], self.host)]  # fmt: skip
+        return {"problems": list(dict.fromkeys(found))}
+
+    def is_apart(self, lease_id: str) -> bool:
+        """Whether what a lease changed is in another system, so that its end is tried for ever."""
+        return self.parts(self.ledger.get(lease_id))[1].apart
 
     def prepare(self, lease_id: str) -> None:
         """Import what driving and ending a lease needs, where a process keeps its window.
@@ -155,22 +169,35 @@ class Leases:
         state = "armed" if found.state == "absent" and waits else found.state
         return replace(found, state=state, guards=guards.alive(lease.id, self.ledger))
 
-    def _remove(self, receipt: Receipt) -> Tuple[List[str], Observation]:
+    def _remove(self, receipt: Receipt, locked: bool) -> Tuple[List[str], Observation]:
+        """Disarm, read back, and close the receipt; ``locked``: whether the node's lock is held."""
         lease, fault = self.parts(receipt)
-        self._stamp(receipt, fault, GONE, TRY)
-        done = fault.disarm(lease, receipt.before, self.host)
+        first = self._stamp(receipt, fault, GONE, TRY)
+        try:
+            done = fault.disarm(lease, receipt.before, self.host)
+        except Untouched:
+            # The effect lasts at least until the next attempt, and its end is not a moment sooner.
+            if first:
+                self._moments.forget(lease.id, GONE)
+            raise
         observation = fault.observe(lease, receipt.before, self.host)
         if observation.state == "absent":
             self._stamp(receipt, fault, GONE, DONE)
-            self.ledger.end(lease.id)
-            self._tidy(lease.id)
+            with contextlib.nullcontext() if locked else self.ledger.locked():
+                self.ledger.end(lease.id)
+                self._tidy(lease.id)
         return done, self._with_moments(observation, receipt)
 
-    def _stamp(self, receipt: Receipt, fault: Fault, what: str, word: str) -> None:
+    def _turn(self, fault: Fault, lease_id: str) -> ContextManager[None]:
+        """The lock that beginning or ending a lease of a kind takes."""
+        return self.ledger.locked(lease_id if fault.apart else "")
+
+    def _stamp(self, receipt: Receipt, fault: Fault, what: str, word: str) -> bool:
         """Keep when a process acted; a kernel does it at a known tick, a reboot has no moment."""
         lease = receipt.lease
         if fault.kept_by(lease["spec"]) == "process" and receipt.boot_id == clock.boot_id():
-            self._moments.stamp(str(lease["id"]), what, word, self.host.mono_ns())
+            return self._moments.stamp(str(lease["id"]), what, word, self.host.mono_ns())
+        return False
 
     def _with_moments(self, found: Observation, receipt: Receipt) -> Observation:
         lease = str(receipt.lease["id"])

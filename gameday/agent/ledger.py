@@ -48,10 +48,15 @@ class Ledger:
         probe.unlink()
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the node's lease lock: one process at a time arms or disarms."""
+    def locked(self, lease_id: str = "") -> Iterator[None]:
+        """Hold the node's lease lock: one process at a time arms or disarms.
+
+        Args:
+            lease_id: hold that lease's own lock instead, so that the others need not wait.
+        """
         self.entries.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(self.entries / ".lock", "w", encoding="ascii") as file:
+        path = self._path(lease_id).with_suffix(".lock") if lease_id else self.entries / ".lock"
+        with open(path, "w", encoding="ascii") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

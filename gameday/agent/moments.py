@@ -22,18 +22,25 @@ class Moments:
     def __init__(self, entries: Path) -> None:
         self._entries = entries
 
-    def stamp(self, lease: str, what: str, word: str, now_ns: int) -> None:
+    def stamp(self, lease: str, what: str, word: str, now_ns: int) -> bool:
         """Keep a moment; only the first of its word counts. A full disk makes it unknown.
+
+        Returns whether this was the first.
 
         Args:
             what: ``BEGAN`` or ``GONE``. word: ``TRY`` or ``DONE``.
         """
         if any(line.startswith(word) for line in self._lines(lease, what)):
-            return
+            return False
         path = self._path(lease, what)
         # Neither the effect nor its end waits for a number: without one the report says so.
         with contextlib.suppress(OSError), open(path, "a", encoding="ascii") as file:
             file.write(f"{word} {now_ns}\n")
+        return True
+
+    def forget(self, lease: str, what: str) -> None:
+        """Drop the moments of an attempt that changed nothing: the next one is the first."""
+        self._path(lease, what).unlink(missing_ok=True)
 
     def read(self, lease: str, what: str) -> Tuple[int, ...]:
         """(before the first attempt, after the first success) in ns; empty where not known."""

@@ -32,6 +32,7 @@ class Server:
         self.leases = Leases(ledger, host)
         self.calls: Dict[str, Callable[..., Any]] = {
             "facts": self.facts,
+            "able": self.leases.able,
             "arm": self.leases.arm,
             "observe": self.leases.observe,
             "disarm": self.leases.disarm,

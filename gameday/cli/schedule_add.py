@@ -191,6 +191,11 @@ def _in_a_pod(wish: Wish, drill: Drill, ready: Ready, directory: Path) -> int:
                    "of playbooks/kubernetes.")  # fmt: skip
     make = manifests.job if wish.kind == "job" else manifests.cronjob
     click.echo(make(moved, files, wish.image, wish.claim, paths, account), nl=False)
+    if ready.inventory.clusters and wish.kind == "cronjob":
+        click.echo(
+            "---\n# Ends what is overdue in its clusters if the drill's pod is gone for good."
+        )
+        click.echo(manifests.sweeper(moved, files, wish.image, paths, account), nl=False)
     click.echo(f"wrote {path}", err=True)
     return 0
 

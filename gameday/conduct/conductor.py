@@ -22,7 +22,7 @@ from gameday.conduct.board import Board
 from gameday.conduct.collect import Collector, Recorder, finish
 from gameday.conduct.fleet import fleet_of
 from gameday.conduct.kube_drift import compare
-from gameday.conduct.leases import Leases, NodeState, by_node, leases_of
+from gameday.conduct.leases import Leases, NodeState, by_node, foreign_of, leases_of
 from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, vantages
 from gameday.conduct.watcher import Watcher
 from gameday.errors import CannotRun, GamedayError, NotProvenClean, SteadyStateFailed
@@ -225,7 +225,8 @@ class Conductor:
         self._armed = leases
         nodes = len(by_node(leases))
         self._step("arm", f"arm {len(leases)} leases on {nodes} nodes; they are inert until T0")
-        self.leases.arm(leases)
+        for text in self.leases.arm(leases):
+            self.watcher.note(text)
         self.leases.prove_exempt(leases)
         if clock.mono_ns() > self._t0_ns - limits.ARM_CLOSED_NS:
             raise CannotRun("arming took too long; the run is called off before its window")
@@ -256,7 +257,19 @@ class Conductor:
 
     def _end_faults(self, why: str) -> dict[str, str]:
         self._step("heal", f"end all leases ({why}) and read them back")
-        return self.leases.disarm(self._armed, why)
+        told: set[str] = set()
+
+        def goes_on(failed: Mapping[str, str]) -> bool:
+            for node, reason in sorted(failed.items()):
+                if node not in told:
+                    self.watcher.note(
+                        f"{node}: {reason}; asked again for {limits.APART_TRY_NS // NS_PER_S} s "
+                        "(Ctrl-C waits no longer; the guards of the lease go on by themselves)"
+                    )
+                told.add(node)
+            return not self.stop_requested.is_set()
+
+        return self.leases.disarm(self._armed, why, goes_on)
 
     def _heal(self) -> None:
         end = clock.mono_ns() + self.plan["timeline"]["recover_s"] * NS_PER_S
@@ -273,11 +286,7 @@ class Conductor:
         return self.leases.prove_clean(by_node(self._armed), self._foreign())
 
     def _foreign(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for event in self._events_of(kinds.OBSERVED):
-            if event["when"] == "ended" and event["observation"].get("foreign_changed"):
-                found[event["node"]] = list(event["observation"]["foreign_changed"])
-        return found
+        return foreign_of(self._events_of(kinds.OBSERVED))
 
     def _events_of(self, kind: str) -> list[Mapping[str, Any]]:
         from gameday.record.journal import read_events

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from gameday import clock
 from gameday.clock import NS_PER_S
 from gameday.conduct.collect import Recorder
 from gameday.conduct.fleet import Fleet
-from gameday.conduct.limits import DISARM_TRY_NS
+from gameday.conduct.limits import APART_TRY_NS, DISARM_TRY_NS
 from gameday.errors import CannotRun, NodeError, Unreachable
 from gameday.faults import TABLE
 from gameday.record import kinds
@@ -51,19 +51,38 @@ def by_node(leases: Iterable[Lease]) -> dict[str, list[Lease]]:
     return found
 
 
+def foreign_of(observed: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """What others changed, per node, by the data of ``OBSERVED`` events: the last of each lease."""
+    last: dict[tuple[str, str], list[str]] = {}
+    for data in observed:
+        if data["when"] == "ended":
+            changed = list(data["observation"].get("foreign_changed") or ())
+            last[data["node"], data["lease"]] = changed
+    found: dict[str, list[str]] = {}
+    for (node, _), texts in last.items():
+        if texts:
+            found.setdefault(node, []).extend(texts)
+    return found
+
+
+def _give_up(failed: Mapping[str, str]) -> bool:
+    return False
+
+
 class Leases:
     """The leases of one run, on all its nodes."""
 
     def __init__(self, fleet: Fleet, recorder: Recorder) -> None:
         self._fleet, self._recorder = fleet, recorder
 
-    def arm(self, leases: list[Lease]) -> None:
-        """Arm all of them, all nodes at once.
+    def arm(self, leases: list[Lease]) -> list[str]:
+        """Arm all of them, all nodes at once; returns what people should know of them.
 
         Raises:
             CannotRun: where a node did not arm; those that did are still to be disarmed.
         """
         nodes = by_node(leases)
+        said: list[str] = []
 
         def ask(node: str, agent: Agent) -> None:
             for lease in nodes[node]:
@@ -75,6 +94,7 @@ class Leases:
                     observation=answer["observation"],
                     kept=TABLE[lease.kind].kept_by(lease.spec),
                 )  # fmt: skip
+                said.extend(f"{lease.fault}: {one}" for one in answer["observation"]["said"])
 
         _, errors = self._fleet.each(nodes, ask)
         if errors:
@@ -82,6 +102,7 @@ class Leases:
                 f"{len(errors)} of {len(nodes)} nodes were not armed; the run is called off",
                 problems=[e.message for _, e in sorted(errors.items())],
             )
+        return said
 
     def observe(self, leases: list[Lease], when: str) -> dict[str, list[str]]:
         """States per node, written down; nodes that do not answer are left out."""
@@ -137,15 +158,24 @@ class Leases:
         if problems:
             raise CannotRun("the management path is not proven exempt", problems=problems)
 
-    def disarm(self, leases: list[Lease], why: str) -> dict[str, str]:
+    def disarm(
+        self, leases: list[Lease], why: str,
+        goes_on: Callable[[Mapping[str, str]], bool] = _give_up,
+    ) -> dict[str, str]:  # fmt: skip
         """End all of them and read back; returns node to reason for those not proven absent.
 
         A node that cannot be reached is asked again until ``DISARM_TRY_NS`` is over: its
-        kernel ends the fault by itself meanwhile.
+        kernel ends the fault by itself meanwhile. Where a lease is apart, and the other system
+        does not answer, its guards go on for ever; the run waits up to ``APART_TRY_NS`` for it,
+        so that its report says how late it was.
+
+        Args:
+            goes_on: asked then, with node to reason, whether to wait still.
         """
         todo = by_node(leases)
-        deadline = clock.mono_ns() + DISARM_TRY_NS
+        begun = clock.mono_ns()
         failed: dict[str, str] = {}
+        late: dict[str, str] = {}
 
         def ask(node: str, agent: Agent) -> str:
             return self._disarm_node(agent, todo[node], why)
@@ -157,10 +187,16 @@ class Leases:
             for node in answers:
                 if node not in failed:
                     todo.pop(node)
-            if not todo or clock.mono_ns() >= deadline:
+            took = clock.mono_ns() - begun
+            if took >= DISARM_TRY_NS:
+                late |= {node: failed[node] for node in todo if not _any_apart(todo[node])}
+                todo = {node: own for node, own in todo.items() if node not in late}
+            if not todo or (
+                took >= DISARM_TRY_NS and not (took < APART_TRY_NS and goes_on(failed))
+            ):
                 break
-            clock.sleep_until_mono(min(deadline, clock.mono_ns() + NS_PER_S))
-        return failed
+            clock.sleep_until_mono(clock.mono_ns() + NS_PER_S)
+        return {**late, **{node: failed[node] for node in todo}}
 
     def _disarm_node(self, agent: Agent, leases: list[Lease], why: str) -> str:
         left: list[str] = []
@@ -207,6 +243,10 @@ class Leases:
                 foreign_changed=list(state.foreign_changed),
             )  # fmt: skip
         return states
+
+
+def _any_apart(leases: Iterable[Lease]) -> bool:
+    return any(TABLE[lease.kind].apart for lease in leases)
 
 
 def _exempted(observation: Mapping[str, Any]) -> int:

@@ -81,6 +81,10 @@ SETTLE_NS = 300 * NS_PER_MS
 DISARM_TRY_NS = 30 * NS_PER_S
 """How long a node that does not answer is asked again before it is called not proven clean."""
 
+APART_TRY_NS = 600 * NS_PER_S
+"""How long a run waits for another system to answer, such as an API server, so that its leases end
+before the report is written; without it they end later, by their guards."""
+
 SLACK_NS = 60 * NS_PER_S
 """Probes live this much longer than the plan, so that a late end is still seen."""
 

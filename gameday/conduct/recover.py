@@ -14,7 +14,7 @@ from gameday.conduct import acks
 from gameday.conduct.collect import Counted, Recorder, exchange
 from gameday.conduct.conductor import Ended
 from gameday.conduct.fleet import Fleet, fleet_of
-from gameday.conduct.leases import Leases, by_node
+from gameday.conduct.leases import Leases, by_node, foreign_of
 from gameday.conduct.preflight import vantages
 from gameday.conduct.watcher import Watcher
 from gameday.errors import EvidenceError, GamedayError, Refused
@@ -82,7 +82,9 @@ def recover(directory: Path, watcher: Watcher) -> Ended:
     for node, reason in sorted(leases.disarm(intents, "recover").items()):
         watcher.note(f"{node}: not proven absent: {reason}")
     watcher.step("prove-clean", "look for anything of ours that is left on any node")
-    states = leases.prove_clean(by_node(intents), {})
+    events = read_events(directory / "events.jsonl")
+    foreign = foreign_of(event.data for event in events if event.kind == kinds.OBSERVED)
+    states = leases.prove_clean(by_node(intents), foreign)
     watcher.step("collect", "fetch the samples that the vantages kept")
     _collect(directory, fleet, recorder, wanted)
     clean = all(state.clean for state in states)

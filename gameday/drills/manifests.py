@@ -25,6 +25,9 @@ USER = 10_001
 ACCOUNT = "gameday"
 """The service account of playbooks/kubernetes/namespace.yaml."""
 
+SWEEPS = "*/5 * * * *"
+"""Overdue leases of clusters are looked for every five minutes."""
+
 LOCKED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
           "capabilities": {"drop": ["ALL"]}}  # fmt: skip
 
@@ -67,6 +70,28 @@ def job(  # noqa: PLR0917 - everything that a pod is made of
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {"name": f"{_name(drill)}-now", "labels": _labels(drill)},
         "spec": _job(drill, pod),
+    }  # fmt: skip
+    return dump(found)
+
+
+def sweeper(drill: Drill, files: Iterable[File], image: str, paths: Paths, account: str) -> str:
+    """A CronJob that ends what is overdue in the inventory's clusters, whoever left it there.
+
+    It needs no claim: the marks on the objects say all that it must know.
+    """
+    pod = _pod(drill, files, image, "", paths, account, [])
+    command = ["gameday", "sweep", "--clusters", "-i", drill.inventory, "--yes"]
+    pod["containers"] = [{**pod["containers"][0], "name": "sweep", "command": command,
+                          "volumeMounts": [{"name": "work", "mountPath": HOME}]}]  # fmt: skip
+    pod["volumes"] = [one for one in pod["volumes"] if "persistentVolumeClaim" not in one]
+    found = {
+        "apiVersion": "batch/v1", "kind": "CronJob",
+        "metadata": {"name": f"{_name(drill)}-sweep", "labels": _labels(drill)},
+        "spec": {
+            "schedule": SWEEPS, "concurrencyPolicy": "Forbid",
+            "successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 8,
+            "jobTemplate": {"spec": _job(drill, pod)},
+        },
     }  # fmt: skip
     return dump(found)
 

@@ -118,6 +118,8 @@ class Fault(Protocol):
             was disarmed meanwhile.
         imports: heavy modules that ``drive`` and ``disarm`` import on a node; where a process
             keeps the window it imports them before it is due.
+        apart: what it changes is in another system, which may not answer for long: it takes a
+            lock of its own, so that it holds up no other lease, and its end is tried for ever.
     """
 
     kind: str
@@ -125,6 +127,7 @@ class Fault(Protocol):
     summary: str
     only_changes: bool
     imports: Tuple[str, ...]
+    apart: bool
 
     def kept_by(self, spec: Mapping[str, Any]) -> str:
         """ "kernel" where the node's kernel ends the window by itself; "process" where a
@@ -141,6 +144,9 @@ class Fault(Protocol):
 
     def available(self, facts: Facts) -> Optional[str]:
         """Why this kind cannot be armed on a node, and what helps; ``None`` where it can."""
+
+    def able(self, spec: Mapping[str, Any], host: Host) -> List[str]:
+        """Why the other system of a kind that is ``apart`` would not do it; all at once."""
 
     def claims(self, spec: Mapping[str, Any]) -> Tuple[str, ...]:
         """What the lease will own on its node; two leases with one claim at a time are refused."""
@@ -178,7 +184,17 @@ class Fault(Protocol):
         """
 
 
-class KernelKept:
+class OnNode:
+    """For kinds whose effect is on the node that holds the lease, or answers within seconds."""
+
+    apart = False
+
+    def able(self, spec: Mapping[str, Any], host: Host) -> List[str]:
+        """No other system is asked."""
+        return []
+
+
+class KernelKept(OnNode):
     """For kinds whose window the node's kernel keeps; nothing is driven."""
 
     only_changes = False
@@ -199,7 +215,7 @@ class KernelKept:
         return None
 
 
-class ProcessKept:
+class ProcessKept(OnNode):
     """For kinds of one node whose effect a process starts and ends."""
 
     only_changes = False

@@ -19,7 +19,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gameday.errors import NodeError
 from gameday.faults import rules
-from gameday.faults.base import Facts
+from gameday.faults.base import Facts, OnNode
 from gameday.faults.hosts import Host
 from gameday.faults.hosts.traffic import FIRST_BAND, LAST_BAND, ROOT_MAJOR, Slot
 from gameday.faults.rules import AddressSet, Chain, RuleSet
@@ -33,7 +33,7 @@ PREF_FIRST, PREF_SPAN = 100, 400
 """Preferences of ingress filters: before what CNIs take by default (49152 down)."""
 
 
-class Shaping:
+class Shaping(OnNode):
     """Base of the kinds whose spec is ``{"flows": [...], "exempt": [...], "direction": ...}``.
 
     A flow is ``{"src": [...], "dst": [...], "match": "-p tcp ...", "leaf": {...}}``; an empty

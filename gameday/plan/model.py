@@ -55,9 +55,10 @@ class PlannedLease:
 
     @property
     def hits(self) -> tuple[str, ...]:
-        """Whom it takes down: its node, or machines whose BMCs the controller's host asks."""
-        systems = self.spec.get("systems")
-        return tuple(one["node"] for one in systems) if systems else (self.node,)
+        """Whom it takes down: its node, or machines that the controller's host takes down by
+        their BMCs or their cluster's API server."""
+        others = self.spec.get("systems") or self.spec.get("nodes")
+        return tuple(one["node"] for one in others) if others else (self.node,)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from gameday.record.columns import Builder, Columns, parse_lines
 from gameday.record.journal import read_events
 from gameday.record.looks import Looks, Seen, make_looks
 from gameday.record.types import Event, Sample
-from gameday.record.windows import Window, find_window
+from gameday.record.windows import Window, find_window, lateness
 
 __all__ = ["Looks", "Record", "Seen", "Window", "load", "pack_samples", "parse_samples"]
 
@@ -110,6 +110,10 @@ class Record:
         """
         name = fault or (self.plan["faults"][0]["name"] if self.plan["faults"] else None)
         return find_window(str(name), self.events, self.clocks)
+
+    def late(self) -> dict[str, tuple[str, Interval]]:
+        """Lease to its fault and how much later than planned it ended, of those that did."""
+        return lateness(self.events, self.clocks)
 
     @cached_property
     def span(self) -> Interval:

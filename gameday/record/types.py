@@ -148,6 +148,7 @@ class Observation:
         guards: which processes or timers live that end the lease; see ``agent.guards``.
         began, gone: where a process keeps the window, the node's monotonic clock just before
             it began (ended) the effect and once it was there (gone); empty where not known.
+        said: what people should know of the lease beforehand, such as who may undo it.
     """
 
     state: str
@@ -157,3 +158,4 @@ class Observation:
     guards: Tuple[str, ...] = ()
     began: Tuple[int, ...] = ()
     gone: Tuple[int, ...] = ()
+    said: Tuple[str, ...] = ()

@@ -21,6 +21,10 @@ TICK_NS = 10_000_000
 """The longest timer tick of a kernel (CONFIG_HZ=100). A rule's second begins at a tick."""
 
 
+LATE_NS = 2_000_000_000
+"""A process that ends an effect is on time within this (tests/guarantee/matrix.py)."""
+
+
 @dataclass(frozen=True)
 class Window:
     """When one fault of the experiment was in effect, in the run's time.
@@ -58,6 +62,28 @@ def find_window(fault: str, events: Sequence[Event], clocks: Mapping[str, NodeCl
         for (e, clock), fire, end in zip(armed, planned, ends, strict=True)
     ]
     return Window(fault, _hull(onsets), _hull(ends), _hull(planned))
+
+
+def lateness(
+    events: Sequence[Event], clocks: Mapping[str, NodeClock]
+) -> dict[str, tuple[str, Interval]]:
+    """Lease to (its fault, how much later than planned it ended), of those that certainly did.
+
+    In ns; only leases that a process kept: the kernel is never late.
+    """
+    found = {}
+    for event in events:
+        if event.kind != kinds.ARMED or _kept(event) == "kernel":
+            continue
+        lease, clock = event.data["lease"], clocks.get(event.data["node"])
+        if clock is None:
+            continue
+        planned = _late(clock.wall_to_run(lease["expire_at_ns"]))
+        end = _end(event, clock, events)
+        late = Interval(end.lo - planned.hi, max(end.lo - planned.hi, end.hi - planned.lo))
+        if late.lo > LATE_NS:
+            found[str(lease["id"])] = (str(lease["fault"]), late)
+    return found
 
 
 def _onset(

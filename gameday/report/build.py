@@ -17,6 +17,7 @@ from gameday.measures.coverage import Covered, check_coverage
 from gameday.measures.effect import Effect, check_effects
 from gameday.measures.predictions import Prediction, check_predictions
 from gameday.measures.runner import measure_all
+from gameday.measures.words import seconds_between
 from gameday.record import kinds
 from gameday.record.journal import dump_line
 from gameday.record.looks import to_run
@@ -84,7 +85,7 @@ def build_report(record: Record, version: str = __version__) -> dict[str, Any]:
         "objectives": [_objective(o, m) for o, m in zip(objectives, measurements, strict=True)],
         "clients": client_rows(record, measurements),
         "predictions": [_plain(asdict(prediction)) for prediction in predictions],
-        "findings": [*_findings(predictions, clean), *_drift(record)],
+        "findings": [*_findings(predictions, clean), *_drift(record), *_late(record)],
         "faults": _faults(record),
         "groups": _plain(record.plan["groups"]),
         "effect": [_effect(effect) for effect in effects],
@@ -237,6 +238,14 @@ def _drift(record: Record) -> list[str]:
         f"inventory: {one['where']}: {one['what']}; {one['todo']}"
         for event in record.of_kind(kinds.COMPARED)
         for one in event.data["findings"]
+    ]
+
+
+def _late(record: Record) -> list[str]:
+    """Leases that ended late, which only happens where another system had to answer."""
+    return [
+        f"{fault}: lease {lease} ended {seconds_between(late.lo, late.hi)} after its time"
+        for lease, (fault, late) in sorted(record.late().items())
     ]
 
 

@@ -35,6 +35,11 @@ EVERYWHERE: Mapping[str, Rights] = {
     "observer-ocm.yaml": rights(WATCH, OCM, "managedclusters"),
     "import.yaml": rights("list", "", "nodes pods") | rights("list", "cilium.io", "ciliumnodes"),
     "operator-cordon.yaml": rights(PATCH, "", "nodes"),
+    "sweep.yaml": rights("list", "", "nodes")
+    | rights("list", "apps", "deployments replicasets statefulsets")
+    | rights("list", "networking.k8s.io", "networkpolicies")
+    | rights("list", FLEET, "bundles clusters gitrepos") | rights("list", ARGOCD, "applications")
+    | rights("list", WORK, "manifestworks"),
     "operator-drain.yaml": rights(PATCH, "", "nodes") | rights("list", "", "pods")
     | rights("create", "", "pods/eviction"),
 }  # fmt: skip
@@ -42,8 +47,9 @@ IN_A_NAMESPACE: Mapping[str, Rights] = {
     "observer-application.yaml": rights(WATCH, "", "pods")
     | rights(WATCH, "apps", "daemonsets deployments statefulsets")
     | rights(WATCH, "discovery.k8s.io", "endpointslices") | rights(WATCH, "k8gb.absa.oss", "gslbs"),
-    "observer-fleet.yaml": rights(WATCH, FLEET, "clusters gitrepos"),
+    "observer-fleet.yaml": rights(WATCH, FLEET, "bundles clusters gitrepos"),
     "observer-argocd.yaml": rights(WATCH, ARGOCD, "applications"),
+    "observer-ocm-work.yaml": rights(WATCH, WORK, "manifestworks"),
     "operator-scale.yaml": rights("get patch", "apps", "deployments replicasets statefulsets")
     | rights("patch", "apps", "deployments/scale replicasets/scale statefulsets/scale")
     | rights("list", "autoscaling", "horizontalpodautoscalers"),

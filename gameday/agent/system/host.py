@@ -10,6 +10,7 @@ from gameday import clock
 from gameday.agent.system import ipset, nftables
 from gameday.agent.system.disks import RealDisks
 from gameday.agent.system.iptables import Iptables
+from gameday.agent.system.kube import RealKube
 from gameday.agent.system.power import RealPower
 from gameday.agent.system.processes import RealProcesses
 from gameday.agent.system.traffic import RealTraffic
@@ -28,6 +29,7 @@ class RealHost:
         self.disks = RealDisks()
         self.processes = RealProcesses()
         self.power = RealPower()
+        self.kube = RealKube()
 
     def ipset_create(self, name: str, family: int, entries: Sequence[str], timeout_s: int) -> None:
         """See ``Host``."""

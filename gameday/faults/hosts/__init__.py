@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gameday.faults.hosts.disks import Disks
+from gameday.faults.hosts.kube import Kube
 from gameday.faults.hosts.netfilter import Netfilter
 from gameday.faults.hosts.power import Power
 from gameday.faults.hosts.processes import Processes
@@ -34,6 +35,10 @@ class Host(Netfilter, Protocol):
     @property
     def power(self) -> Power:
         """Power of other machines by their BMCs, and of this one."""
+
+    @property
+    def kube(self) -> Kube:
+        """API servers of Kubernetes clusters."""
 
     def wall_ns(self) -> int:
         """The node's wall clock."""

@@ -49,6 +49,10 @@ class Leases:
         self.tidied: list[str] = []
         self.prepared: list[tuple[str, int]] = []
         self.refusals = 0
+        self.apart = False
+
+    def is_apart(self, lease: str) -> bool:
+        return self.apart
 
     def parts(self, receipt: Receipt) -> tuple[None, None]:
         return None, None
@@ -186,3 +190,19 @@ def test_the_last_resort_prepares_where_nobody_else_lives(
     one = watch(leases)
     assert keeper.last(one) == 0
     assert (prepared[0] >= one.expire_ns) == lives
+
+
+def test_what_stands_in_another_system_is_never_given_up(leases: Leases) -> None:
+    one, begun = watch(leases), leases.time.now
+    leases.apart, leases.refusals = True, 3 * keeper.RETRY_MAX
+    assert keeper.end(one.lease, leases, leases.ledger) == 0
+    assert leases.refusals == 0
+    pauses = (leases.time.now - begun) / NS_PER_S
+    assert pauses <= keeper.PATIENT_S * 3 * keeper.RETRY_MAX, "asked at least that often"
+    assert pauses > keeper.PATIENT_S * 2 * keeper.RETRY_MAX, "and not five times a second"
+
+
+def test_what_a_node_holds_itself_is_given_up_after_a_minute(leases: Leases) -> None:
+    one = watch(leases)
+    leases.refusals = 10 * keeper.RETRY_MAX
+    assert keeper.end(one.lease, leases, leases.ledger) == 1

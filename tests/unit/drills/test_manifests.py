@@ -30,6 +30,11 @@ HEADERS = {
 # A drill once, as soon as this is applied: an example of what `gameday schedule add … --as job`
 # prints for yours; namespace.yaml and the roles that it needs come first.
 """,
+    "sweep-cronjob.yaml": """\
+# Ends what is overdue in clusters if whoever held the leases is gone for good: an example of what
+# `gameday schedule add … --as cronjob` prints after the CronJob where the inventory names clusters.
+# It needs sweep.yaml to look, and the operators' roles in the namespaces where something is ended.
+""",
 }
 
 
@@ -62,6 +67,8 @@ def example() -> tuple[Drill, list[File]]:
 def rendered(name: str) -> str:
     make = manifests.job if name == "job.yaml" else manifests.cronjob
     text = make(*example(), IMAGE, CLAIM, Paths(), manifests.ACCOUNT)
+    if name == "sweep-cronjob.yaml":
+        text = manifests.sweeper(*example(), IMAGE, Paths(), manifests.ACCOUNT)
     top = yaml.safe_load(text)
     # Where namespace.yaml puts the service account.
     top["metadata"] = {"namespace": "gameday", **top["metadata"]}

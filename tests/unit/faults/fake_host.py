@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from gameday.clock import NS_PER_S
 from gameday.errors import NodeError
 from tests.unit.faults.fake_disks import FakeDisks
+from tests.unit.faults.fake_kube import FakeKube
 from tests.unit.faults.fake_power import FakePower
 from tests.unit.faults.fake_processes import FakeProcesses
 from tests.unit.faults.fake_traffic import FakeTraffic
@@ -33,6 +34,7 @@ class FakeHost:
         self.disks = FakeDisks(self.mutate)
         self.processes = FakeProcesses(self.mutate)
         self.power = FakePower(self.mutate)
+        self.kube = FakeKube(self.mutate)
 
     def state(self) -> object:
         """All that a lease may change, for comparison."""
@@ -42,6 +44,7 @@ class FakeHost:
             self.disks.state(),
             self.processes.state(),
             self.power.state(),
+            self.kube.state(),
         )
         return copy.deepcopy((own, parts))
 
