@@ -35,7 +35,7 @@ class KubeEventsParams:
 
     site: str
     namespace: str = ""
-    type: str = "Warning"
+    type: str = field(default="Warning", metadata={"min_length": 0})
     reasons: Tuple[str, ...] = ()
     cluster: Mapping[str, Any] = field(default_factory=dict)
 
