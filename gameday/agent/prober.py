@@ -143,6 +143,54 @@ class Listening:
         self._store.write(stamp((self.probe, self.node, target), seq, begin, outcome))
 
 
+class Watching:
+    """One probe that looks on a schedule and is told of changes between."""
+
+    def __init__(self, spec: Mapping[str, Any], one: Mapping[str, Any], store: Store) -> None:
+        kind = TABLE[spec["kind"]]
+        self._who = (spec["name"], one["node"], one["target"])
+        self._period_ns = int(spec["period_ns"])
+        schedule = Schedule(self._period_ns, int(spec["timeout_ns"]), probe=spec["name"])
+        params = build(kind.Params, spec["params"])
+        self._store, self._seq, self._lock = store, 0, threading.Lock()
+        self._watch = kind.watch(params, one["target"], schedule, self._emit)
+
+    def run(self, start_ns: int, until_ns: int, stop: threading.Event) -> None:
+        """Look once per period until ``until_ns`` (monotonic) or ``stop``."""
+        due = start_ns
+        try:
+            while due < until_ns:
+                left = due - clock.mono_ns()
+                if stop.wait(max(0, left) / clock.NS_PER_S):
+                    break
+                self._look()
+                due += self._period_ns
+        finally:
+            self._watch.close()
+
+    def _look(self) -> None:
+        began = clock.mono_ns()
+        try:
+            self._watch.look()
+        except Exception as error:  # noqa: BLE001 - a bug is a failed look, never silence
+            why = f"probe crashed: {type(error).__name__}: {error}"[:200]
+            self._emit(self._who[2], Failed(why), began)
+
+    def _emit(self, target: str, outcome: Outcome, since_ns: Optional[int] = None) -> None:
+        with self._lock:
+            now = clock.mono_ns()
+            begin = now if since_ns is None else min(since_ns, now)
+            self._store.write(stamp(self._who, self._seq, begin, outcome))
+            self._seq += 1
+
+
+def _loop(kind: Any) -> Any:
+    """What runs a probe of this kind."""
+    if getattr(kind, "watches", False):
+        return Watching
+    return Listening if kind.listens else Sampler
+
+
 def run(directory: Path) -> int:
     """Run all samplers that ``directory``/probes.json asks for, until its end.
 
@@ -158,7 +206,7 @@ def run(directory: Path) -> int:
     for probe in spec["probes"]:
         if probe["kind"] not in TABLE:
             raise InvalidInput(f"this agent knows no probe kind {probe['kind']!r}")
-        kind = Listening if TABLE[probe["kind"]].listens else Sampler
+        kind = _loop(TABLE[probe["kind"]])
         told = {**probe, "until_mono_ns": until, "run": directory.name}
         loops += [kind(told, one, store) for one in probe["samplers"]]
     begin = clock.mono_ns()

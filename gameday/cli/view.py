@@ -176,6 +176,8 @@ def site_states(
     for probe in plan["probes"]:
         for one in probe["samplers"]:
             site = sites.get(one["target"], sites.get(one["node"], one["node"]))
+            if probe["kind"].startswith("kube-"):
+                site = probe["params"]["site"]
             look = latest.get((probe["name"], one["node"], one["target"]))
             good, count = found.setdefault(site, {}).get(probe["name"], (0, 0))
             found[site][probe["name"]] = (good + int(_fresh(look, now_ns)), count + 1)

@@ -16,6 +16,8 @@ from gameday.record.types import Sample
 KEPT = 512
 """Samples kept per sampler at least; more where they are younger than the board's ``span_ns``."""
 
+REASON_MAX = 200
+
 KEPT_SETTLED = 8
 """The same once nobody looks back any more: looks that overlap come in another order."""
 
@@ -51,6 +53,14 @@ class Since:
         return self.last_ns - begin
 
 
+def _good(sample: Sample) -> tuple[bool, str]:
+    """Whether a look is good, and why not: one may well see what is not healthy."""
+    if sample.value.get("healthy") is not False:
+        return sample.ok, sample.reason
+    told = {key: seen for key, seen in sample.value.items() if key != "healthy" and seen != ""}
+    return False, f"not healthy: {told}"[:REASON_MAX]
+
+
 class Board:
     """The latest samples per (probe, vantage, target); used from several threads.
 
@@ -73,7 +83,7 @@ class Board:
                 key = (sample.probe, sample.node, sample.target)
                 looks = self._looks.setdefault(key, deque())
                 at = sample.start_ns - offset_ns
-                look = Look(at, sample.ok, sample.reason)
+                look = Look(at, *_good(sample))
                 looks.append(look)
                 while len(looks) > self._kept and at - looks[0].at_ns > self._span_ns:
                     looks.popleft()

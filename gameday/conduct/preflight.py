@@ -23,6 +23,7 @@ from gameday.conduct.limits import (
 from gameday.errors import CannotRun, GamedayError
 from gameday.faults import TABLE
 from gameday.faults.base import CONTROLLER, Facts
+from gameday.probes import TABLE as PROBES
 from gameday.record import kinds
 from gameday.record.types import from_json
 from gameday.transport.agent import Agent
@@ -84,10 +85,12 @@ def preflight(plan: Mapping[str, Any], fleet: Fleet, recorder: Recorder) -> Read
         CannotRun: with every problem found; nothing was armed.
     """
     targets, elsewhere = lease_nodes(plan), asked_elsewhere(plan)
+    looking = {node: {probe["kind"] for probe in found} for node, found in vantages(plan).items()}
     base = (clock.mono_ns(), clock.wall_ns())
 
     def check(node: str, agent: Agent) -> tuple[int, int, list[str]]:
-        offset, took, found = _check_node(agent, targets.get(node, set()), base, recorder)
+        used = (targets.get(node, set()), looking.get(node, set()))
+        offset, took, found = _check_node(agent, used, base, recorder)
         if node in elsewhere and not found:
             found = [f"{node}: {text}"
                      for text in agent.call("able", asked=elsewhere[node])["problems"]]  # fmt: skip
@@ -108,8 +111,10 @@ def _with_hint(error: GamedayError) -> str:
 
 
 def _check_node(
-    agent: Agent, fault_kinds: set[str], base: tuple[int, int], recorder: Recorder
+    agent: Agent, used: tuple[set[str], set[str]], base: tuple[int, int], recorder: Recorder
 ) -> tuple[int, int, list[str]]:
+    """``used`` are the kinds of faults and of probes that the node has."""
+    fault_kinds, probe_kinds = used
     agent.open()
     exchanges = _compare(agent, base, bool(fault_kinds), recorder)
     asked = clock.mono_ns()
@@ -126,6 +131,7 @@ def _check_node(
         reason = TABLE[kind].available(facts)
         if reason:
             problems.append(f"{agent.node}: fault {kind} is not available: {reason}")
+    problems += cannot_look(agent.node, probe_kinds, facts)
     if fault_kinds:
         left = agent.call("audit")["left"]
         if left:
@@ -135,6 +141,16 @@ def _check_node(
             )
     best = min(exchanges, key=lambda e: e.received_ns - e.sent_ns)
     return best.node_mono_ns - best.middle_ns, took, problems
+
+
+def cannot_look(node: str, probe_kinds: set[str], facts: Facts) -> list[str]:
+    """Why a vantage cannot run a probe that it is meant to."""
+    needed = [(kind, str(getattr(PROBES[kind], "needs", ""))) for kind in sorted(probe_kinds)]
+    return [
+        f"{node}: probe {kind} is not available: {facts.missing[word]}"
+        for kind, word in needed
+        if word in facts.missing
+    ]
 
 
 def _compare(

@@ -12,6 +12,7 @@ import numpy as np
 from gameday.clock import Interval
 from gameday.errors import EvidenceError
 from gameday.measures.common import missing_between, recover_ns
+from gameday.measures.healthy import STATES
 from gameday.record import kinds
 from gameday.record.looks import Looks
 from gameday.record.record import Record, Seen
@@ -21,6 +22,10 @@ DELIVERED_PPM_MIN = 950_000
 """A sampler that delivered less makes the run invalid: too much may have gone unseen."""
 
 LISTENER = "listener"
+
+ASKS = ("kube-events",)
+"""Listeners that listen to somebody whom the fault may hit. They deliver where they say that he
+cannot be heard; one that others call delivers only while it can be called."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ def check_coverage(record: Record) -> list[Covered]:
     for probe in record.plan["probes"]:
         streams = record.seen(probe["name"])
         for sampler in probe["samplers"]:
-            samples = _stream(streams, sampler)
+            samples = _stream(streams, probe["kind"], sampler)
             found.append(_covered(probe, sampler, samples, span))
     return found
 
@@ -90,12 +95,14 @@ def _last_step(record: Record) -> int:
     return record.span.hi
 
 
-def _stream(streams: Mapping[tuple[str, str], Looks], sampler: Mapping[str, Any]) -> Sequence[Seen]:
+def _stream(
+    streams: Mapping[tuple[str, str], Looks], kind: str, sampler: Mapping[str, Any]
+) -> Sequence[Seen]:
     """A sampler's samples; of a listener, the ones that prove that it listened."""
     node = sampler["node"]
     listened = streams.get((node, LISTENER))
     if listened is not None:
-        return listened.where(listened.ok)
+        return listened if kind in ASKS else listened.where(listened.ok)
     return streams.get((node, sampler["target"]), ())
 
 
@@ -106,12 +113,27 @@ def _covered(
     due = max(1, span.width // int(probe["period_ns"]) - 1)
     looks = Looks.of(samples)
     within = looks.where((looks.start_hi >= span.lo) & (looks.start_lo <= span.hi))
-    ppm = min(PPM, len(within) * PPM // due)
-    late = _late(within, int(probe["period_ns"])) if sampler["target"] != LISTENER else (0, 0)
+    period, watches = int(probe["period_ns"]), probe["kind"] in STATES
+    delivered = _periods(within, period) if watches else len(within)
+    ppm = min(PPM, delivered * PPM // due)
+    timed = not watches and sampler["target"] != LISTENER
+    late = _late(within, period) if timed else (0, 0)
     return Covered(
-        probe["name"], sampler["node"], sampler["target"], due, len(within),
+        probe["name"], sampler["node"], sampler["target"], due, delivered,
         missing_between(within), ppm, ppm >= DELIVERED_PPM_MIN, *late,
     )  # fmt: skip
+
+
+def _periods(looks: Looks, period: int) -> int:
+    """How many periods a watching probe has a sample in: changes make no look good that is missing.
+
+    Looks are a period apart, give or take; so one in half a period more is a look, too.
+    """
+    count, last = 0, None
+    for end in looks.end_ns.tolist():
+        if last is None or end - last >= period // 2:
+            count, last = count + 1, end
+    return count
 
 
 def _late(looks: Looks, period: int) -> tuple[int, int]:

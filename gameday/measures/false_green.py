@@ -16,13 +16,17 @@ from gameday.measures.healthy import (
     GOOD,
     GOOD_OR_BAD,
     IN,
+    STATES,
     added_up,
     answers,
     certain_window,
+    healthy_label,
     listened,
     looks_of,
+    says_healthy,
     site_nodes,
     told,
+    unseen,
     whole_window,
 )
 from gameday.measures.spans import Ask, Label, Span, Stretch, clock_ns, sweep
@@ -47,7 +51,8 @@ class FalseGreenParams:
 
     Attributes:
         probe: who says that the site is healthy: a dns probe by handing it out, an
-            alertmanager-webhook or prometheus probe by not firing, any other by succeeding.
+            alertmanager-webhook or prometheus probe by not firing, kube-nodes, kube-pods, kube-gslb
+            and kube-delivery by what they saw, any other by succeeding.
         users: an http probe; its requests to the site count.
         site: the site.
         alerts: of a webhook, names of alerts of which any one firing is not healthy.
@@ -89,8 +94,10 @@ class FalseGreen:
         if not any(s.label != NOBODY for known in users.values() for s in known):
             reason = f"too few requests of {params.users} went to {params.site} to tell"
             return unknown(name, self.kind, self.unit, reason, evidence)
-        if not any(green.values()):
-            reason = f"probe {params.probe} told nothing"
+        why = _why(record, params.probe)
+        evidence += why
+        if not any(s.label in (GOOD, BAD) for known in green.values() for s in known):
+            reason = "; ".join([f"probe {params.probe} told nothing", *why])
             return unknown(name, self.kind, self.unit, reason, evidence)
         found = sweep([*green.values(), *users.values()], _lied(len(green)), window)
         clock = clock_ns([*looks_of(record, params.probe), *looks_of(record, params.users)])
@@ -103,7 +110,11 @@ def _green(
     record: Record, params: FalseGreenParams, window: Interval, addresses: frozenset[str]
 ) -> dict[Stream, list[Span]]:
     """What each sampler said of the site's health, as GOOD and BAD."""
-    kind = probe_plan(record, params.probe)["kind"]
+    probe = probe_plan(record, params.probe)
+    kind = probe["kind"]
+    if kind in STATES:
+        tell = says_healthy(probe, params.site, addresses)
+        return told(record, params.probe, window, healthy_label(tell))
     if kind == "dns":
         handed = answers(record, params.probe, window, addresses)
         return {
@@ -120,6 +131,15 @@ def _green(
     if not own and any(target in record.plan["nodes"] for _, target in found):
         raise EvidenceError(f"probe {params.probe} looks at no node of {params.site}")
     return own or found
+
+
+def _why(record: Record, probe: str) -> list[str]:
+    """Of what watches a cluster, why it did not see it at times."""
+    if probe_plan(record, probe)["kind"] not in STATES:
+        return []
+    found = sorted(record.seen(probe).items())
+    said = [(stream, unseen(looks)) for stream, looks in found]
+    return [f"{target} from {node}: {text}" for (node, target), text in said if text]
 
 
 def _firing(sample: Sample) -> Label:

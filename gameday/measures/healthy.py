@@ -19,6 +19,13 @@ from gameday.record.types import Sample
 GOOD, BAD = "good", "bad"
 """What a look showed of whatever it is about."""
 
+UNSEEN = "unseen"
+"""A look that told nothing, where nothing may be concluded from those beside it."""
+
+STATES = ("kube-nodes", "kube-pods", "kube-gslb", "kube-delivery")
+"""Kinds of probes whose value says whether what they watch is ``healthy``. Of a look that failed
+nobody knows: what was seen before may have changed, and changed back."""
+
 IN, OUT = "in", "out"
 """Whether an answer holds an address of the site."""
 
@@ -64,6 +71,42 @@ def added_up(
         None if longest is None else (longest.end.lo, longest.end.hi),
         {"times_certain": sum(bool(one.sure) for one in found)}, tuple(evidence),
     )  # fmt: skip
+
+
+def says_healthy(
+    probe: Mapping[str, Any], site: str, addresses: frozenset[str]
+) -> Callable[[Sample], bool | None]:
+    """What one of ``STATES`` says of a site's health; nothing where it does not answer.
+
+    k8gb in another site's cluster says it by the addresses that it serves: the health in its status
+    is that of its own cluster.
+
+    Args:
+        probe: its entry in the plan. addresses: that stand for the site.
+    """
+    elsewhere = probe["kind"] == "kube-gslb" and probe["params"]["site"] != site
+
+    def tell(sample: Sample) -> bool | None:
+        if not sample.ok:
+            return None
+        if elsewhere:
+            return bool(addresses.intersection(sample.value["addresses"]))
+        return bool(sample.value["healthy"])
+
+    return tell
+
+
+def healthy_label(tell: Callable[[Sample], bool | None]) -> Callable[[Sample], Label]:
+    """What ``says_healthy`` tells, as a label of spans."""
+    return lambda sample: {True: GOOD, False: BAD, None: UNSEEN}[tell(sample)]
+
+
+def unseen(looks: Looks) -> str:
+    """How often a watcher was not answered, and why the last time; empty where it always was."""
+    failed = looks.where(~looks.ok)
+    if not len(failed):
+        return ""
+    return f"not answered {len(failed)} times, the last: {failed[-1].sample.reason}"
 
 
 def near(samples: Sequence[Any], window: Interval, period: int) -> Looks:

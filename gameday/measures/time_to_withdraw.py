@@ -11,6 +11,7 @@ from gameday.clock import Interval
 from gameday.errors import EvidenceError
 from gameday.measures.base import Measurement, Unit
 from gameday.measures.common import Stream, duration, period_ns, probe_plan, unknown, with_onset
+from gameday.measures.healthy import says_healthy, unseen
 from gameday.measures.transitions import ByContent, Transition, settled
 from gameday.measures.words import names, seconds
 from gameday.record.looks import Looks
@@ -19,18 +20,23 @@ from gameday.record.types import Sample
 
 AUTHORITATIVE = "authoritative"
 
+KUBERNETES = {"kube-nodes": "nodes", "kube-pods": "endpoints", "kube-gslb": "gslb"}
+"""Layers by the kind of probe that watches a cluster."""
+
 
 @dataclass(frozen=True)
 class TimeToWithdrawParams:
     """Parameters of ``time-to-withdraw``.
 
     Attributes:
-        probe: a dns probe that asks authoritative servers, one that asks resolvers, or a bgp probe.
+        probe: a dns probe that asks authoritative servers, one that asks resolvers, a bgp probe,
+            or a kube-nodes, kube-pods or kube-gslb probe: then, until it says healthy no more.
         site: the site whose addresses must no longer be answered, or be next hops.
         fault: which fault's onset counts; the first of the experiment where it is empty.
         origins: of a bgp probe: the autonomous systems that the site announces from, where next
             hops do not tell the site.
         session: of a bgp probe: only what the collector hears in this session counts.
+        addresses: that stand for the site; by default its nodes' own.
     """
 
     probe: str
@@ -38,6 +44,7 @@ class TimeToWithdrawParams:
     fault: str = ""
     origins: tuple[int, ...] = ()
     session: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 class TimeToWithdraw:
@@ -71,12 +78,12 @@ class TimeToWithdraw:
             found[stream] = change
             if gone_silent:
                 silent.append(stream[1])
-            evidence.append(_sentence(stream, change, window, gone_silent))
+            evidence.append(_sentence(stream, change, window, (layer, gone_silent)))
         absent = _unasked(record, params.probe, streams)
         if absent:
             reason = f"no samples of {names(absent)}"
             return unknown(name, self.kind, self.unit, reason, evidence)
-        result = self._slowest(name, found, silent, window, evidence)
+        result = self._slowest(name, found, (silent, layer), window, evidence)
         if layer.name == AUTHORITATIVE:
             return result
         return replace(result, details={**result.details, "layer": layer.name})
@@ -85,15 +92,16 @@ class TimeToWithdraw:
         self,
         name: str,
         found: Mapping[Stream, Transition],
-        silent: list[str],
+        how: tuple[list[str], Layer],
         window: Window,
         evidence: list[str],
     ) -> Measurement:
+        silent, layer = how
         never = [c for c in found.values() if c.status == "never"]
         if never:
             lo = max(duration(Interval(c.lo or 0, c.lo or 0), window.onset).lo for c in never)
             servers = names([s[1] for s, c in sorted(found.items()) if c.status == "never"])
-            reason = f"{servers} still handed it out when the fault ended"
+            reason = f"{servers} still {layer.held} when the fault ended"
             return Measurement(
                 name, self.kind, self.unit, "never", lo, evidence=tuple(evidence), reason=reason,
                 start=(window.onset.lo, window.onset.hi),
@@ -147,20 +155,28 @@ class Layer:
     """Where users are sent from.
 
     Attributes:
-        name: authoritative, resolver or bgp.
+        name: authoritative, resolver, bgp, or one of ``KUBERNETES``.
         there: whether a look that succeeded saw the site handed out; None: it does not tell.
         silence: whether a server that no longer answers sends nobody there.
+        held, gone: what it did before, and then, in words.
     """
 
     name: str
     there: Callable[[Sample], bool | None]
     silence: bool
+    held: str = "handed it out"
+    gone: str = "withdrew it"
 
 
 def _layer(record: Record, params: TimeToWithdrawParams) -> Layer:
     """By the kind of the probe, and of whom it asks."""
     probe = probe_plan(record, params.probe)
-    addresses = site_addresses(record, params.site)
+    addresses = frozenset(params.addresses) or site_addresses(record, params.site)
+    if probe["kind"] in KUBERNETES:
+        tell = says_healthy(probe, params.site, addresses)
+        name = KUBERNETES[probe["kind"]]
+        # Of an API server that does not answer nobody knows what it would say.
+        return Layer(name, tell, False, "said it was healthy", "said healthy no more")
     if probe["kind"] != "bgp":
         recursion = probe["params"].get("recursion", False)
         name = "resolver" if recursion else AUTHORITATIVE
@@ -203,9 +219,14 @@ def _server(
     looks = Looks.of(samples)
     before = looks.where((looks.end_hi < window.onset.lo) & looks.ok)
     if not len(before):
-        return Transition("unknown", reason="no answer before the onset"), False
+        why = unseen(looks) if layer.name in KUBERNETES.values() else ""
+        reason = "; ".join(filter(None, ["no answer before the onset", why]))
+        return Transition("unknown", reason=reason), False
     if not layer.there(before[-1].sample):
-        return Transition("unknown", reason="did not hand it out before the onset either"), False
+        reason = "did not hand it out before the onset either"
+        if layer.name in KUBERNETES.values():
+            reason = "did not say healthy before the onset either"
+        return Transition("unknown", reason=reason), False
 
     def answered(sample: Sample) -> bool | None:
         there = layer.there(sample) if sample.ok else None
@@ -215,6 +236,8 @@ def _server(
         return not (sample.ok and layer.there(sample))
 
     change = settled(looks, ByContent(answered), period, window.end)
+    if change.status == "unknown" and layer.name in KUBERNETES.values():
+        change = replace(change, reason="; ".join(filter(None, [change.reason, unseen(looks)])))
     if change.status != "unknown" or not layer.silence:
         return change, False
     # After its last answer with the site the server did not answer at all. One lost packet
@@ -223,16 +246,16 @@ def _server(
     return silence, silence.status == "measured"
 
 
-def _sentence(stream: Stream, change: Transition, window: Window, silent: bool) -> str:
-    vantage, server = stream
+def _sentence(stream: Stream, change: Transition, window: Window, how: tuple[Layer, bool]) -> str:
+    (vantage, server), (layer, silent) = stream, how
     if change.status == "unknown":
         return f"{server} asked from {vantage}: unknown, {change.reason}"
     if change.status == "never":
-        return f"{server} asked from {vantage}: handed it out to the end of the fault"
+        return f"{server} asked from {vantage}: {layer.held} to the end of the fault"
     span = duration(change.moment, window.onset)
-    how = "stopped answering (not withdrawn, unreachable from here)" if silent else "withdrew it"
+    done = "stopped answering (not withdrawn, unreachable from here)" if silent else layer.gone
     return (
-        f"{server} asked from {vantage}: {how} between {seconds(span.lo)} and "
+        f"{server} asked from {vantage}: {done} between {seconds(span.lo)} and "
         f"{seconds(span.hi, up=True)} after onset"
     )
 

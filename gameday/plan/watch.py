@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gameday.clock import NS_PER_MS
+from gameday.errors import InvalidInput
 from gameday.experiment.load import Loaded
 from gameday.experiment.params import plain
 from gameday.experiment.problems import Problems
@@ -46,6 +47,8 @@ def plan_probe(
         what = f"{step.kind} looks at its own node, and the controller is none"
         add(mistakes, loaded.positions, ("probes", index, "from"), what, "name a node")
         vantages = tuple(node for node in vantages if node != CONTROLLER)
+    vantages = _allowed(kind, vantages, index, loaded, mistakes)
+    params = _resolved(kind, step.params, inventory, (loaded, ("probes", index), mistakes))
     targets = inventory.select(step.to) if step.to is not None else ()
     looked_at = vantages if own else targets
     family = getattr(step.params, "family", None)
@@ -63,28 +66,56 @@ def plan_probe(
             samplers.append(Sampler(node, node, _addresses(inventory, node, family), ()))
             continue
         ends = [b for a, b in pairs if a == node] if kind.fan_out == "mesh" else looked_at
-        samplers += _samplers(kind, step.params, node, ends, inventory)
+        samplers += _samplers(kind, params, node, ends, inventory)
     if kind.fan_out == "mesh" and not samplers:
         what = "finds no two sites: `from` and `to` select nodes of one site only"
         add(mistakes, loaded.positions, ("probes", index), what, "select nodes of several sites")
     return PlannedProbe(
         step.name, step.kind, step.period_ms * NS_PER_MS,
-        (step.timeout_ms or step.period_ms) * NS_PER_MS, plain(step.params), tuple(samplers),
+        (step.timeout_ms or step.period_ms) * NS_PER_MS, plain(params), tuple(samplers),
     )  # fmt: skip
+
+
+def _allowed(
+    kind: Any, vantages: tuple[str, ...], index: int, loaded: Loaded, mistakes: Problems
+) -> tuple[str, ...]:
+    """The vantages that a kind can run on: all, but for one that needs what one host has only."""
+    only = getattr(kind, "only_from", "")
+    if not only or set(vantages) == {only}:
+        return vantages
+    what, todo = f"{kind.kind} asks from the {only} alone", f"write from: {{node: [{only}]}}"
+    add(mistakes, loaded.positions, ("probes", index, "from"), what, todo)
+    return tuple(node for node in vantages if node == only)
+
+
+def _resolved(
+    kind: Any, params: Any, inventory: Inventory, where: tuple[Loaded, tuple[str, int], Problems]
+) -> Any:
+    """The parameters, with what a kind takes from the inventory."""
+    if not hasattr(kind, "resolve"):
+        return params
+    try:
+        return kind.resolve(params, inventory)
+    except InvalidInput as error:
+        loaded, path, mistakes = where
+        add(mistakes, loaded.positions, path, error.message, error.hint)
+        return params
 
 
 def _samplers(
     kind: Any, params: Any, node: str, targets: Sequence[str], inventory: Inventory
 ) -> Iterable[Sampler]:
     family = getattr(params, "family", None)
-    found = {one: _addresses(inventory, one, family) for one in {node, *targets}}
+    found = {one: _addresses(inventory, one, family) for one in targets}
     if kind.fan_out in ("each", "mesh"):
         return [Sampler(node, t, found[t], ()) for t in targets if t != node]
     if kind.fan_out == "all":
         peers = tuple((t, a) for t in targets for a in found[t][:1])
         addresses = tuple(a for t in targets for a in found[t])
         return [Sampler(node, target_name(kind, params), addresses, peers)]
-    return [Sampler(node, LISTENER if kind.listens else kind.kind, (), ())]
+    # What watches a site's cluster looks at the site.
+    word = LISTENER if kind.listens else str(getattr(params, "site", "")) or kind.kind
+    return [Sampler(node, word, (), ())]
 
 
 def _addresses(inventory: Inventory, node: str, family: int | None) -> tuple[str, ...]:

@@ -86,6 +86,11 @@ class Probe(Protocol):
     A kind that needs libraries beyond the agent's has a class attribute ``carries``, their names:
     its vantages are sent them, see ``gameday.transport.carried``; it imports them in ``look``.
 
+    A kind whose parameters need something of the inventory has a method ``resolve(params,
+    estate)``, which returns them with it when a run is planned; one that only one vantage can run
+    names it as ``only_from``, and one that needs a capability of its vantage (``Facts.missing``)
+    names that as ``needs``. A kind with ``watches`` is a ``Watcher``.
+
     A kind whose parameters can say whom to ask instead of ``to`` has a method
     ``needs_target(params) -> bool`` besides; one of fan_out "each" then looks at the vantage
     itself. Where its parameters have a ``family`` (4 or 6), the
@@ -140,3 +145,33 @@ class Listener(Protocol):
         Raises:
             OSError, InvalidInput: where that is not possible; it is tried again.
         """
+
+
+class Watching(Protocol):
+    """A watcher at work."""
+
+    def look(self) -> None:
+        """Ask for the state, and write one sample of it, within the schedule's timeout or period,
+        whichever is shorter."""
+
+    def close(self) -> None:
+        """Watch no more."""
+
+
+class Watcher(Protocol):
+    """A kind of probe that looks on a schedule and is told of changes between (``watches``).
+
+    The runner makes a look every period; each writes one sample. What changes between two looks is
+    a sample of the same stream, which begins where the last one ended: its state came about in that
+    time, and held as it was received.
+    """
+
+    kind: str
+    Params: type
+    summary: str
+    fan_out: str
+    listens: bool
+    watches: bool
+
+    def watch(self, params: Any, target: str, schedule: Schedule, emit: Emit) -> Watching:
+        """Begin; nobody is asked yet."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import urlencode
 from weakref import WeakSet
@@ -36,6 +37,8 @@ LINE_BYTES_MAX = 8 * 1024 * 1024
 
 JSON_TYPE = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""A list of names and versions, of built-in and custom resources alike."""
 
 REASONS: Mapping[int, str] = {
     401: "unauthorized", 403: "forbidden", 404: "not-found", 409: "conflict", 410: "gone",
@@ -45,6 +48,7 @@ REASONS: Mapping[int, str] = {
 MISSING = "the library kubernetes is not installed on this host; install gameday[kubernetes]"
 
 
+_FILES = threading.Lock()
 _OPEN: WeakSet[Client] = WeakSet()
 """Clients of this process that are open: with the last one go the files that the library made of
 a kubeconfig's certificates and keys."""
@@ -59,7 +63,7 @@ class Client:
 
     def request(
         self, method: str, path: str, body: Any = None, query: Optional[Mapping[str, Any]] = None,
-        *, timeout_s: float = TIMEOUT_S, content_type: str = JSON_TYPE,
+        *, timeout_s: float = TIMEOUT_S, content_type: str = JSON_TYPE, accept: str = JSON_TYPE,
     ) -> Dict[str, Any]:  # fmt: skip
         """Ask once, twice where the credentials had expired.
 
@@ -67,12 +71,13 @@ class Client:
             method: as in HTTP. path: as in ``/api/v1/nodes``. body: JSON. query: of the URL.
             timeout_s: seconds that the whole answer may be awaited between two pieces of it.
             content_type: of the body; ``MERGE_PATCH`` for a merge patch.
+            accept: how the answer is wanted; ``NAMES_ONLY`` for a list without the objects.
 
         Raises:
             ApiFailed: where it is refused, or no answer comes.
         """
         answer = self._ask(
-            method, path, body, query, timeout_s=timeout_s, content_type=content_type
+            method, path, body, query, timeout_s=timeout_s, types=(content_type, accept)
         )
         with _closing(answer):
             data = _read(answer, path)
@@ -101,7 +106,8 @@ class Client:
                 (410, "gone": list again).
         """
         asked = {"watch": "true", **(query or {})}
-        answer = self._ask("GET", path, None, asked, timeout_s=timeout_s, content_type=JSON_TYPE)
+        types = (JSON_TYPE, JSON_TYPE)
+        answer = self._ask("GET", path, None, asked, timeout_s=timeout_s, types=types)
         with _closing(answer):
             for line in _lines(answer, path):
                 event = _event(line, path)
@@ -115,17 +121,16 @@ class Client:
             return
         self._api.rest_client.pool_manager.clear()
         self._api = None
-        _OPEN.discard(self)
-        if not _OPEN:
-            _remove_files()
+        with _FILES:
+            _OPEN.discard(self)
+            if not _OPEN:
+                _remove_files()
 
     def _ask(self, method: str, path: str, body: Any, query: Optional[Mapping[str, Any]],
-             *, timeout_s: float, content_type: str) -> Any:  # fmt: skip
+             *, timeout_s: float, types: Tuple[str, str]) -> Any:  # fmt: skip
         """The answer, not read yet, of a status below 300."""
         for attempt in (1, 2):
-            answer = self._send(
-                method, path, body, query, timeout_s=timeout_s, content_type=content_type
-            )
+            answer = self._send(method, path, body, query, timeout_s=timeout_s, types=types)
             if answer.status < 300:
                 return answer
             with _closing(answer):
@@ -137,12 +142,12 @@ class Client:
         raise ApiFailed(0, "config", "nothing was asked")
 
     def _send(self, method: str, path: str, body: Any, query: Optional[Mapping[str, Any]],
-              *, timeout_s: float, content_type: str) -> Any:  # fmt: skip
+              *, timeout_s: float, types: Tuple[str, str]) -> Any:  # fmt: skip
         api = self._opened()
         import urllib3
         from urllib3.util import Timeout
 
-        headers = {"Accept": JSON_TYPE, "Content-Type": content_type, "User-Agent": "gameday"}
+        headers = {"Accept": types[1], "Content-Type": types[0], "User-Agent": "gameday"}
         url = api.configuration.host.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
         try:
             # Exec plugins and service accounts renew their token here.
@@ -163,11 +168,12 @@ class Client:
         if self._api is None:
             library()
             try:
+                with _FILES:
+                    # Counted first: no other may remove the files that are being made.
+                    _OPEN.add(self)
                 self._api = _api_client(self._cluster)
-                _OPEN.add(self)
-            except ApiFailed:
-                raise
             except Exception as error:  # noqa: BLE001 - the library raises whatever YAML and TLS do
+                _OPEN.discard(self)
                 raise ApiFailed(0, "config", _config_trouble(self._cluster, error)) from None
         return self._api
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gameday.measures.healthy import STATES as WATCHED
 from gameday.record import kinds
 from gameday.record.columns import Ints
 from gameday.record.looks import Looks, Seen
@@ -34,7 +35,7 @@ LANES_MAX = 120
 
 LISTENER = "listener"
 
-TOLD = ("", "firing", "resolved", "line", "shown")
+TOLD = ("", "firing", "resolved", "line", "shown", "event")
 TOLD_NOTHING = (
     "etcd-write",
     "etcd-workload",
@@ -54,6 +55,11 @@ TOLD_NOTHING = (
     "galera-workload",
     "cockroachdb",
     "yugabytedb",
+    "kube-nodes",
+    "kube-pods",
+    "kube-gslb",
+    "kube-delivery",
+    "kube-api",
 )
 """Probes whose samples never hold an alert; many, and each of another value."""
 
@@ -65,6 +71,10 @@ COMPARED = {
     "tcp-session": "session",
     "postgresql": "role",
     "galera": "cluster_status",
+    "kube-nodes": "cordoned",
+    "kube-pods": "ready",
+    "kube-gslb": "addresses",
+    "kube-delivery": "paused",
 }
 """By the kind of probe: what of its value is another answer once it differs from the first."""
 
@@ -115,7 +125,7 @@ def lanes(record: Record, lo: int, hi: int, finest: int) -> list[Lane]:
                 key = (sampler["node"], LISTENER)
             spans = _spans(streams.get(key, ()), probe, lo, hi)
             label = _label(probe, *key)
-            found.append(Lane(_site(record, *key), label, tuple(_coarse(spans, finest))))
+            found.append(Lane(_site(record, probe, *key), label, tuple(_coarse(spans, finest))))
     order = [*record.plan["sites"], "did the fault hit?"]
     rank = {site: at for at, site in enumerate(order)}
     return sorted(found, key=lambda lane: rank.get(lane.group, len(order)))[:LANES_MAX]
@@ -140,11 +150,14 @@ def ticks(record: Record) -> list[Tick]:
 
 
 def _told(sample: Sample) -> int:
-    """What one says, as its place in ``TOLD``: a webhook's alert, a log's line, Prometheus."""
+    """What one says, as its place in ``TOLD``: a webhook's alert, a log's line, Prometheus, an
+    Event."""
     if not sample.ok:
         return 0
     if "line" in sample.value:
         return TOLD.index("line")
+    if "message" in sample.value:
+        return TOLD.index("event")
     if sample.value.get("state") == "firing":
         return TOLD.index("shown")
     status = sample.value.get("status")
@@ -154,6 +167,10 @@ def _told(sample: Sample) -> int:
 def _tick(probe: Mapping[str, Any], look: Seen, told: str) -> Tick:
     if told == "line":
         return Tick(look.start.lo, f"{probe['name']} {look.sample.node}", True)
+    if told == "event":
+        about = [text for text in look.sample.value["labels"] if text.startswith("object=")]
+        name = " ".join([look.sample.target, *(text.partition("=")[2] for text in about)])
+        return Tick(look.end.hi, name, True)
     if told == "shown":
         # It was so at some time before; that it was seen is as late as this.
         return Tick(look.end.hi, f"{probe['name']} {look.sample.node}", True)
@@ -168,18 +185,24 @@ def _label(probe: Mapping[str, Any], node: str, target: str) -> str:
     return f"{probe['name']} {node} → {target}"
 
 
-def _site(record: Record, node: str, target: str) -> str:
+def _site(record: Record, probe: Mapping[str, Any], node: str, target: str) -> str:
     nodes = record.plan["nodes"]
+    if probe["kind"].startswith("kube-"):
+        return str(probe["params"]["site"])
     place = nodes.get(target) or nodes.get(node)
     # The controller's own host is of no site.
     return str(place["site"]) if place else node
 
 
-STATES: tuple[State, ...] = ("ok", "changed", "failed")
+STATES: tuple[State, ...] = ("ok", "changed", "failed", "none")
 
 
 def _state(probe: Mapping[str, Any], sample: Sample, first: Mapping[str, Any] | None) -> State:
     kind, value = probe["kind"], sample.value
+    if kind in WATCHED and not sample.ok:
+        return "none"
+    if value.get("healthy") is False:
+        return "failed"
     if not sample.ok or (kind == "etcd-status" and value["leader"] == "0"):
         return "failed"
     if kind == "prometheus":

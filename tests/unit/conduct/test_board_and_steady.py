@@ -46,6 +46,18 @@ def test_one_bad_sampler_is_not_averaged_away() -> None:
     assert "w from b" in found.reason and "timeout" in found.reason
 
 
+def test_a_look_that_sees_what_is_not_healthy_is_not_good() -> None:
+    board = Board()
+    for node, healthy in (("a", True), ("b", False)):
+        board.add([
+            Sample("w", node, node, seq, seq * PERIOD, seq * PERIOD + 1, True,
+                   {"healthy": healthy, "ready": 0, "watch": ""}, "")
+            for seq in range(8)
+        ], 0)  # fmt: skip
+    (found,) = steady.look(PLAN, board, 2 * NS_PER_S)
+    assert not found.held and "w from b" in found.reason and "not healthy" in found.reason
+
+
 def test_missing_samples_are_not_good() -> None:
     assert not check("++++++++", "").held
     assert not check("++++++++", "++").held

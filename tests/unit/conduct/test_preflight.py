@@ -10,7 +10,8 @@ from gameday import clock
 from gameday.clock import NS_PER_S, Exchange, Interval
 from gameday.conduct.collect import Recorder
 from gameday.conduct.limits import CLOCK_TRIES, TARGET_OFFSET_NS_MAX
-from gameday.conduct.preflight import _clock_problems, _compare, is_open
+from gameday.conduct.preflight import _clock_problems, _compare, cannot_look, is_open
+from gameday.faults.base import Facts
 from gameday.transport.agent import Agent
 from gameday.transport.ssh import Address
 
@@ -38,6 +39,13 @@ def compared(tmp_path: Path, *rooms: tuple[int, int]) -> tuple[int, list[str]]:
     agent = Blurred(iter(rooms))
     found = _compare(agent, BASE, True, Recorder(tmp_path))
     return agent.asked, _clock_problems("n1", found, BASE, True)
+
+
+def test_a_vantage_without_a_library_is_told_before_anything_begins() -> None:
+    facts = Facts("3.11", "6.1", True, "", {"kubernetes": "is not installed; install it"}, (), "b")
+    (problem,) = cannot_look("controller", {"kube-nodes", "dns"}, facts)
+    assert problem == "controller: probe kube-nodes is not available: is not installed; install it"
+    assert cannot_look("n1", {"dns"}, facts) == []
 
 
 def test_a_close_exchange_is_enough(tmp_path: Path) -> None:

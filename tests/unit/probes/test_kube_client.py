@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
+from gameday.probes import kube_client
 from gameday.probes.kube_client import MERGE_PATCH, ApiFailed, Client, same_cluster
 from tests.certificates import Authority
 
@@ -261,6 +263,8 @@ def test_keys_of_a_kubeconfig_do_not_stay_on_disk(
     own = tmp_path / "temporary"
     own.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(own))
+    # Clients of other tests may not have been collected yet, and would count as open.
+    monkeypatch.setattr(kube_client, "_OPEN", WeakSet())
     pair = Authority(tmp_path).sign("localhost", "127.0.0.1")
     cluster = server.write("x", "https")
     data = json.loads(server.kubeconfig.read_text())
