@@ -7,7 +7,6 @@ test_deaths.py.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,54 +17,15 @@ from gameday.clock import NS_PER_S
 from gameday.errors import ApiFailed, NodeError
 from gameday.faults import TABLE, kube_marks
 from gameday.faults.kube_kept import KubeKept
-from gameday.record.types import Lease, from_json
 from tests.kube.apiserver import ApiServer
+from tests.kube.held import Held, name
 from tests.kube.leases import ARGO, KINDS, NODES, Kind, lease
-from tests.unit.faults.fake_host import FakeHost
-
-
-class Here(FakeHost):
-    """A host in memory with a real way to clusters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kube: Any = RealKube()
 
 
 @pytest.fixture
 def server(apiserver: ApiServer) -> ApiServer:
     apiserver.crds("Cluster", "Application", "ManifestWork")
     return apiserver
-
-
-def name() -> str:
-    return f"t-{os.urandom(3).hex()}"
-
-
-class Held:
-    """A lease in its window, in this process."""
-
-    def __init__(self, data: dict[str, Any]) -> None:
-        self.one, self.host = from_json(Lease, data), Here()
-        fault = TABLE[self.one.kind]
-        assert isinstance(fault, KubeKept)
-        self.fault = fault
-        self.host.now = self.one.fire_at_ns - NS_PER_S
-        self.before = fault.before(self.one, self.host)
-
-    def begin(self) -> int | None:
-        self.host.now = self.one.fire_at_ns
-        return self.fault.drive(self.one, self.before, self.host, 0)
-
-    def end(self) -> tuple[str, tuple[str, ...]]:
-        """The state that is read back, and what others changed."""
-        self.host.now = self.one.expire_at_ns
-        self.fault.disarm(self.one, self.before, self.host)
-        found = self.fault.observe(self.one, self.before, self.host)
-        return found.state, found.foreign_changed
-
-    def state(self) -> str:
-        return self.fault.observe(self.one, self.before, self.host).state
 
 
 @pytest.mark.parametrize("kind", KINDS)
