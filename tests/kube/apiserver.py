@@ -157,6 +157,9 @@ class ApiServer:
             connection.close()
         if not answer.headers.get("Content-Type", "").startswith("application/json"):
             return answer.status, {"text": data.decode(errors="replace")}
+        # A watch answers with an event a line, if any, of which the first will do.
+        if "watch=" in path:
+            data = data.partition(b"\n")[0] or b"{}"
         return answer.status, json.loads(data)
 
     def done(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
