@@ -35,11 +35,14 @@ def sweep(  # noqa: PLR0917 - click passes every option by name
     ledgers are ended. Leases whose window is not over are left alone but for --force. Exit
     code 0 where nothing is left, 4 where something is, or a node was not read back.
 
-    With --clusters, objects that carry the mark of a lease that should have ended two minutes ago
-    get back what their mark says; leases that are not over are shown, and are no leftovers.
+    Without any NODE the sites' Kubernetes clusters are swept too. There, and alone with
+    --clusters, objects that carry the mark of a lease that should have ended two minutes ago
+    get back what their mark says; with --clusters, leases that are not over are shown, and are no
+    leftovers.
     """
     from gameday.cli.logs import configure
     from gameday.cli.nodes import chosen, fleet_of
+    from gameday.conduct import kube_sweep
     from gameday.conduct import sweep as sweeping
     from gameday.faults.base import CONTROLLER
     from gameday.plan import load_inventory
@@ -55,19 +58,27 @@ def sweep(  # noqa: PLR0917 - click passes every option by name
     fleet = fleet_of(estate, wanted)
     try:
         found = sweeping.look(fleet, wanted, force)
+        in_clusters = {} if nodes else estate.clusters
+        found += kube_sweep.sweep(in_clusters, look=True, force=force)
         for line in look_lines(found):
             click.echo(line)
         todo = [one.node for one in found if one.reached and one.left]
         if todo and not yes:
-            click.confirm(f"\nRemove this from {len(todo)} node(s)?", abort=True)
+            click.confirm(f"\nRemove this from {len(todo)} place(s)?", abort=True)
         swept = {one.node: one for one in found}
-        swept |= {one.node: one for one in sweeping.sweep(fleet, todo, force)}
+        # Nodes first: a ledger knows more of its own leases than their marks tell.
+        on_nodes = [name for name in todo if name in fleet.agents]
+        swept |= {one.node: one for one in sweeping.sweep(fleet, on_nodes, force)}
+        if len(on_nodes) < len(todo):
+            again = kube_sweep.sweep(in_clusters, look=False, force=force)
+            swept |= {one.node: one for one in again}
     finally:
         fleet.close()
     for line in done_lines(swept[node] for node in todo):
         click.echo(line)
     sweeping.require_clean(swept[node] for node in sorted(swept))
-    click.echo(f"clean: nothing of gameday is left on {len(swept)} node(s)")
+    places = f" and in {len(swept) - len(wanted)} cluster(s)" if in_clusters else ""
+    click.echo(f"clean: nothing of gameday is left on {len(wanted)} node(s){places}")
     return 0
 
 
