@@ -150,7 +150,7 @@ class Client:
         raise ApiFailed(0, "config", "nothing was asked")
 
     def _send(self, method: str, path: str, body: Any, query: Optional[Mapping[str, Any]],
-              timeout_s: float, content_type: str) -> Any:  # fmt: skip
+              *, timeout_s: float, content_type: str) -> Any:  # fmt: skip
         api = self._opened()
         import urllib3
         from urllib3.util import Timeout

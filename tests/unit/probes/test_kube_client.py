@@ -255,7 +255,12 @@ def test_a_watch_that_hangs(server: Server, client: Client) -> None:
     assert seen == [one], "what came before is not lost"
 
 
-def test_keys_of_a_kubeconfig_do_not_stay_on_disk(server: Server, tmp_path: Path) -> None:
+def test_keys_of_a_kubeconfig_do_not_stay_on_disk(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "temporary"
+    own.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(own))
     pair = Authority(tmp_path).sign("localhost", "127.0.0.1")
     cluster = server.write("x", "https")
     data = json.loads(server.kubeconfig.read_text())
@@ -268,12 +273,10 @@ def test_keys_of_a_kubeconfig_do_not_stay_on_disk(server: Server, tmp_path: Path
     context.load_cert_chain(pair.cert, pair.key)
     server.http.socket = context.wrap_socket(server.http.socket, server_side=True)
     one = Client(cluster)
-    before = set(Path(tempfile.gettempdir()).iterdir())
     assert failed(lambda: one.request("GET", "/version")) == (0, "tls")
-    made = set(Path(tempfile.gettempdir()).iterdir()) - before
-    assert any(path.read_bytes() == pair.key.read_bytes() for path in made if path.is_file())
+    assert pair.key.read_bytes() in [path.read_bytes() for path in own.iterdir()]
     one.close()
-    assert not any(path.exists() for path in made if path.is_file())
+    assert list(own.iterdir()) == []
 
 
 def test_one_cluster_for_two_sites() -> None:
