@@ -82,7 +82,9 @@ def catalogue(table: Mapping[str, Fault] = TABLE) -> tuple[Kind, ...]:
 
 
 def check(
-    fleet: Fleet, with_bmc: Collection[str] = (), with_cluster: Collection[str] = (),
+    fleet: Fleet,
+    with_bmc: Collection[str] = (),
+    with_cluster: Collection[str] = (),
     table: Mapping[str, Fault] = TABLE,
 ) -> tuple[dict[str, Ability], dict[str, GamedayError]]:
     """Ask every node what it has; returns (abilities, errors), each by node. Changes nothing.

@@ -73,7 +73,7 @@ class Clusters:
 
     def word(self, site: str) -> str:
         """k8gb's on the app, of that site."""
-        return str(self.get(site, GSLB)["status"]["serviceHealth"][t.APP_NAME])
+        return str(self.get(site, GSLB).get("status", {}).get("serviceHealth", {}).get(t.APP_NAME))
 
 
 @pytest.fixture(scope="module")
@@ -123,17 +123,20 @@ def test_every_site_has_its_own_cluster_of_ready_nodes_that_say_where_they_stand
             assert labels[kube_objects.RACK_LABEL] == t.rack(own)
             found = {each["address"] for each in node["status"]["addresses"]}
             assert found == {t.v4(own), t.v6(own), own.name}
-    repo = clusters.get(
-        "amsterdam", "/apis/fleet.cattle.io/v1alpha1/namespaces/fleet-local/gitrepos/platform"
-    )
-    assert repo["status"]["display"]["state"] == "Ready"
+    path = "/apis/fleet.cattle.io/v1alpha1/namespaces/fleet-local/gitrepos/platform"
+
+    def state() -> object:
+        status = clusters.get("amsterdam", path).get("status", {})
+        return status.get("display", {}).get("state")
+
+    wait(lambda: state() == "Ready", "Fleet's status says so")
 
 
 def test_an_ingress_scaled_to_zero_takes_its_site_down_for_its_users(
     lab: Lab, clusters: Clusters
 ) -> None:
     assert serves(lab, "frankfurt")
-    assert clusters.word("frankfurt") == "Healthy"
+    wait(lambda: clusters.word("frankfurt") == "Healthy", "k8gb's status says so")
     clusters.patch("frankfurt", DEPLOYMENT, {"spec": {"replicas": 0}})
     wait(lambda: not serves(lab, "frankfurt"), "users get no answer")
     wait(lambda: clusters.word("frankfurt") == "Unhealthy", "k8gb's status says so")
