@@ -237,7 +237,9 @@ def keep_slice(api: Api) -> None:
     except Failed as error:
         if error.status != 404:
             raise
-        api.make(SLICES, content)
+        # A site without an ingress has not even its namespace.
+        if endpoints:
+            api.make(SLICES, content)
         return
     if (had.get("endpoints") or None) != content["endpoints"]:
         version = had["metadata"]["resourceVersion"]
