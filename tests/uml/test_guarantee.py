@@ -18,8 +18,9 @@ from tests.guarantee.drive import run_cell
 from tests.guarantee.matrix import CASES, DEATHS, Case, slice_of
 from tests.uml.harness import Machine
 
-ELSEWHERE = {"power"}
-"""Kinds whose effect is not on a node: tests/lab/test_power.py has their deaths."""
+ELSEWHERE = {"power", "kube-cordon", "kube-deny", "kube-pause", "kube-scale"}
+"""Kinds whose effect is not on a node: tests/lab/test_power.py and tests/kube/test_deaths.py have
+their deaths."""
 
 
 def test_the_slice_leaves_nothing_out() -> None:
