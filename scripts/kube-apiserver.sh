@@ -13,8 +13,10 @@ set -euo pipefail
 
 # gameday/lab/kube.py has the same; a unit test compares them.
 VERSION=1.20.2
+# Of what is mended below: a program that was built before another way is built again.
+REVISION=2
 CACHE=${XDG_CACHE_HOME:-/var/cache}/gameday
-PROGRAM=$CACHE/kube-apiserver-$VERSION
+PROGRAM=$CACHE/kube-apiserver-$VERSION-$REVISION
 # Two vendored libraries are older than Go 1.18 and broken by it. With this one the server dies at
 # its first custom object; Debian has a newer copy.
 REFLECT2=github.com/modern-go/reflect2

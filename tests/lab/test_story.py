@@ -53,6 +53,8 @@ def rehearsal(drill: Drill, for_s: int, name: str) -> Path:
         data.update(yaml.safe_load(REHEARSAL.read_text(encoding="utf-8")))
         data["faults"][0].update(for_s=for_s, params={"nodes": {"node": ["fra-1", "lon-1"]}})
         data["probes"][0]["from"] = {"node": ["fra-1", "lon-1"]}
+        # A busy machine's ingress misses a second now and then, which is much of so short a run.
+        data["objectives"][0]["at_most_percent"] = 50
 
     return drill.experiment(shape, name)
 
