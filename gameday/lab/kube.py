@@ -17,7 +17,7 @@ import yaml
 
 from gameday.errors import CannotRun
 
-VERSION, REVISION = "1.20.2", 2
+VERSION = "1.20.2"
 """scripts/kube-apiserver.sh has the same; a unit test compares them."""
 
 CRDS = Path(__file__).parent / "files" / "crds"
@@ -31,7 +31,7 @@ ISSUER = "https://kubernetes.default.svc"
 def program() -> Path:
     """Where scripts/kube-apiserver.sh puts the program; it may not be there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "/var/cache")
-    return cache / "gameday" / f"kube-apiserver-{VERSION}-{REVISION}"
+    return cache / "gameday" / f"kube-apiserver-{VERSION}"
 
 
 @dataclass(frozen=True)
