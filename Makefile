@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-.PHONY: help demo test test-paths bench guarantee accuracy lint setup lab-up lab-down
+.PHONY: help demo test bench guarantee accuracy lint setup lab-up lab-down
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -10,9 +10,6 @@ demo: setup ## Bring the lab up and run the WAN partition drill; prints the verd
 test: ## Every test; those of the lab need root
 	@scripts/setup.sh tests
 	@scripts/test.sh
-
-test-paths: setup ## A search and a reproduction in the lab: a quarter of an hour more
-	@scripts/test-paths.sh
 
 bench: setup ## Measure speed on fifty small nodes, as root; writes docs/benchmarks.md
 	@.venv/bin/python -m tests.bench

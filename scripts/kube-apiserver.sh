@@ -15,9 +15,14 @@ set -euo pipefail
 VERSION=1.20.2
 CACHE=${XDG_CACHE_HOME:-/var/cache}/gameday
 PROGRAM=$CACHE/kube-apiserver-$VERSION
-# Debian's own copy of the one vendored library that Go 1.18 and newer broke: with the old one, the
-# server dies at its first custom object.
+# Two vendored libraries are older than Go 1.18 and broken by it. With this one the server dies at
+# its first custom object; Debian has a newer copy.
 REFLECT2=github.com/modern-go/reflect2
+# And this one takes an empty string in a custom resource for null. With Go before 1.18 the second
+# half of its test was never true: it compares two pointers that happen to be the same today.
+VALIDATE=github.com/go-openapi/validate/type.go
+OLD_TEST='if data == nil || reflect.DeepEqual(reflect.Zero(reflect.TypeOf(data)), reflect.ValueOf(data)) {'
+NEW_TEST='if data == nil {'
 TOOLS=(dpkg-dev gcc golang-go golang-github-modern-go-reflect2-dev make patch rsync)
 ROOM_MB=4000
 
@@ -94,10 +99,13 @@ fetch_source() {
 
 # ---- Building ----
 
-replace_reflect2() {
-    local target=$tree/vendor/$REFLECT2
+mend_libraries() {
+    local target=$tree/vendor/$REFLECT2 file=$tree/vendor/$VALIDATE text
     rm -rf "$target"
     cp -r "/usr/share/gocode/src/$REFLECT2" "$target"
+    text=$(<"$file")
+    [[ $text == *"$OLD_TEST"* ]] || stop "$VALIDATE is another than the one that has to be mended"
+    printf '%s\n' "${text/"$OLD_TEST"/"$NEW_TEST"}" >"$file"
 }
 
 build() {
@@ -128,7 +136,7 @@ build_it() {
     install_tools
     say "building Kubernetes $VERSION from Debian's source: 5 to 10 minutes on 2 cores"
     fetch_source
-    replace_reflect2
+    mend_libraries
     build
     keep
 }

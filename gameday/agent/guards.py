@@ -9,7 +9,7 @@
 
 Keeper and reaper look for each other once a second and start each other again. Leases whose
 window the kernel keeps have only the reaper: it removes what is inert by then. After a reboot a
-unit of systemd ends whatever lease is open.
+unit of systemd ends whatever lease is open; on the controller's own host see ``boot_local``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Tuple
 
 from gameday.agent import vigil
 from gameday.agent.ledger import Ledger
-from gameday.agent.system import systemd
+from gameday.agent.system import boot_local, systemd
 from gameday.clock import NS_PER_S, mono_ns
 from gameday.faults.base import Fault
 from gameday.record.types import Receipt
@@ -43,6 +43,8 @@ def start(receipt: Receipt, fault: Fault, ledger: Ledger) -> None:
     if systemd.running():
         # A reboot ends what the kernel keeps, but only somebody who looks can close its receipt.
         systemd.install_boot_unit([*vigil.program(), "boot"])
+    if vigil.LOCAL:
+        boot_local.install([*vigil.program(), "boot"])
 
 
 def alive(lease_id: str, ledger: Ledger) -> Tuple[str, ...]:
@@ -50,6 +52,8 @@ def alive(lease_id: str, ledger: Ledger) -> Tuple[str, ...]:
     found = [role for role in ("keep", "reap", "sleeper") if lives(lease_id, role, ledger)]
     if systemd.running() and systemd.timer_is_armed(lease_id):
         found.append("timer")
+    if vigil.LOCAL and boot_local.there():
+        found.append("boot")
     return tuple(found)
 
 

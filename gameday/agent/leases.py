@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gameday import clock
-from gameday.agent import guards
+from gameday.agent import guards, vigil
 from gameday.agent.ledger import Ledger
 from gameday.agent.moments import BEGAN, DONE, GONE, TRY, Moments
-from gameday.agent.system import systemd
+from gameday.agent.system import boot_local, systemd
 from gameday.errors import GamedayError, NodeError, Untouched
 from gameday.faults import TABLE
 from gameday.faults.base import Fault
@@ -212,6 +212,8 @@ class Leases:
             guards.stop_last(ended, self.ledger)
         if not self.ledger.open_leases():
             systemd.remove_boot_unit()
+            if vigil.LOCAL:
+                boot_local.remove()
 
     def _check_count(self) -> None:
         if len(self.ledger.open_leases()) >= LEASES_MAX:

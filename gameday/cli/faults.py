@@ -65,7 +65,8 @@ def check(nodes: tuple[str, ...], inventory: Path, as_json: bool, log_level: str
     fleet = fleet_of(estate, chosen(estate, nodes))
     try:
         with_bmc = {node.name for node in estate.nodes if node.bmc}
-        abilities, errors = capability.check(fleet, with_bmc)
+        with_cluster = {node.name for node in estate.nodes if estate.cluster(node.site)}
+        abilities, errors = capability.check(fleet, with_bmc, with_cluster)
     finally:
         fleet.close()
     if as_json:

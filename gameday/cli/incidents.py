@@ -14,7 +14,7 @@ import click
 from gameday.cli.options import REPORTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gameday.drills.announce import Announcer
     from gameday.drills.approvals import Approval
@@ -84,8 +84,7 @@ def run_all(  # noqa: PLR0917 - everything a run is made of
     from gameday.cli import begin
     from gameday.cli.run import enter_netns, require_files
 
-    members = list(_members(suite, inventory, signing_key, approvals or reports / "approvals",
-                            signers))  # fmt: skip
+    members = _members(suite, inventory, signing_key, approvals or reports / "approvals", signers)
     require_files(inventory)
     if not yes:
         _confirm(members)
@@ -107,7 +106,7 @@ def run_all(  # noqa: PLR0917 - everything a run is made of
 
 def _members(
     suite: Path, inventory: Inventory, signing_key: Any, approvals: Path, signers: Path | None
-) -> Iterator[Member]:
+) -> list[Member]:
     """Every experiment of the suite, or every mistake in all of them."""
     from gameday.cli import permit
     from gameday.errors import InvalidInput
@@ -131,7 +130,7 @@ def _members(
             problems += error.problems or [f"{path}: {error.message}"]
     if problems:
         raise InvalidInput(f"{suite}: nothing was run", "correct these first", problems)
-    return iter(found)
+    return found
 
 
 def _confirm(members: Sequence[Member]) -> None:

@@ -127,5 +127,6 @@ def check(without: tuple[str, ...], also: tuple[str, ...]) -> int:
     """Say what this machine lacks for the lab, if anything. Exit code 0: nothing; 3: the list."""
     from gameday.lab import optional, system
 
-    system.check_machine(optional.programs(optional.chosen(without, also)))
+    parts = optional.chosen(without, also)
+    system.check_machine(optional.programs(parts), optional.missing(parts))
     return 0

@@ -14,7 +14,11 @@ from gameday.errors import EXIT_INVALID_INPUT, EXIT_UNKNOWN, GamedayError
 
 COMMANDS = {
     "plan": ("gameday.cli.plan", "plan", "Show what a run would do, and touch nothing."),
-    "inventory": ("gameday.cli.inventory", "inventory", "Check an inventory, all of it at once."),
+    "inventory": (
+        "gameday.cli.inventory",
+        "inventory",
+        "Check an inventory; make one of clusters.",
+    ),
     "nodes": ("gameday.cli.prepare", "nodes", "Prepare nodes for gameday, check and clean them."),
     "run": ("gameday.cli.run", "run", "Run an experiment and write its signed report."),
     "approve": ("gameday.cli.approve", "approve", "Sign that an experiment may be run."),

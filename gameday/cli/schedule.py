@@ -43,13 +43,14 @@ schedule.add_command(run)
 @click.option("--time-zone", default="", help="That --on is local to, as in Europe/Berlin; by "
               "default UTC.")  # fmt: skip
 @SYSTEM
-@click.option("--as", "output", type=click.Choice(["systemd", "crontab", "cronjob"]),
+@click.option("--as", "output", type=click.Choice(["systemd", "crontab", "cronjob", "job"]),
               default="systemd", show_default=True, help="What calls it.")  # fmt: skip
 @click.option("--print", "only_print", is_flag=True, help="Print systemd units; install none.")
 @click.option("--environment-file", type=click.Path(path_type=Path),
               help="Lines NAME=value, mode 0600: webhooks' URLs, BMCs' credentials.")  # fmt: skip
-@click.option("--image", default="", help="cronjob: image with this version of gameday.")
-@click.option("--claim", default="", help="cronjob: PersistentVolumeClaim for its reports.")
+@click.option("--image", default="", help="cronjob and job: image with this version of gameday.")
+@click.option("--claim", default="", 
+              help="cronjob and job: PersistentVolumeClaim for its reports.")  # fmt: skip
 @DIRECTORY
 @REPORTS
 @APPROVALS

@@ -20,7 +20,7 @@ DATES_SHOWN = 4
 
 @dataclass(frozen=True)
 class Wish:
-    """The command's options, as they were given; ``kind`` as a drill has it.
+    """The command's options, as they were given; ``kind`` as a drill has it, or job.
 
     Attributes:
         system: drills of the system, not of a user: where the file is kept.
@@ -54,8 +54,8 @@ def add_drill(wish: Wish) -> int:
 
     directory = _directory(wish)
     drill, ready = _checked(wish, directory)
-    if wish.kind == "cronjob":
-        return _cronjob(wish, drill, ready, directory)
+    if wish.kind in ("cronjob", "job"):
+        return _in_a_pod(wish, drill, ready, directory)
     path = schedule.add(directory, drill)
     said = []
     try:
@@ -110,7 +110,8 @@ def _checked(wish: Wish, directory: Path) -> tuple[Drill, Ready]:
                            f"gameday schedule remove {name}, or give --name")  # fmt: skip
     drill = _drill(Drill, {
         "schema": "gameday/drill/v1", "name": name, "on": found.text, "time_zone": found.zone,
-        "kind": wish.kind, "experiment": _full(wish.experiment), "inventory": _full(wish.inventory),
+        "kind": "cronjob" if wish.kind == "job" else wish.kind,
+        "experiment": _full(wish.experiment), "inventory": _full(wish.inventory),
         "reports": _full(wish.reports),
         "approvals": _full(wish.approvals or wish.reports / "approvals"),
         "allowed_signers": _full(wish.allowed_signers or default_allowed_signers()),
@@ -169,22 +170,32 @@ def _printed(drill: Drill, directory: Path, wanted: bool) -> list[str]:
     return [*lines, ""]
 
 
-def _cronjob(wish: Wish, drill: Drill, ready: Ready, directory: Path) -> int:
+def _in_a_pod(wish: Wish, drill: Drill, ready: Ready, directory: Path) -> int:
     """Print the manifest to standard output, and all else as comments or errors."""
-    from gameday.drills import pod, schedule
+    from gameday.drills import manifests, pod, schedule
     from gameday.errors import InvalidInput
 
     if not wish.image or not wish.claim:
         todo = "name an image that has this version of gameday, and a claim for its reports"
-        raise InvalidInput("a CronJob needs --image and --claim", todo)
+        raise InvalidInput(f"a {wish.kind} needs --image and --claim", todo)
     place, paths = directory / "pods", pod.Paths()
     moved, files = pod.lay_out(drill, ready.inventory, place, paths)
     pod.prove(drill, ready.inventory, files)
     path = schedule.add(place, moved)
     click.echo("# First its files, as a Secret:")
-    click.echo(f"#   {pod.secret_command(moved, files)}")
+    click.echo(f"#   {manifests.secret_command(moved, files)}")
     click.echo(f"# Approvals are looked for in {moved.approvals}, on the claim {wish.claim}.")
-    click.echo(pod.manifest(moved, files, wish.image, wish.claim, paths), nl=False)
+    account = manifests.account_of(ready.inventory)
+    if account:
+        click.echo(f"# It asks its own cluster as the service account {account}, which needs roles "
+                   "of playbooks/kubernetes.")  # fmt: skip
+    make = manifests.job if wish.kind == "job" else manifests.cronjob
+    click.echo(make(moved, files, wish.image, wish.claim, paths, account), nl=False)
+    if ready.inventory.clusters and wish.kind == "cronjob":
+        click.echo(
+            "---\n# Ends what is overdue in its clusters if the drill's pod is gone for good."
+        )
+        click.echo(manifests.sweeper(moved, files, wish.image, paths, account), nl=False)
     click.echo(f"wrote {path}", err=True)
     return 0
 

@@ -82,24 +82,42 @@ def catalogue(table: Mapping[str, Fault] = TABLE) -> tuple[Kind, ...]:
 
 
 def check(
-    fleet: Fleet, with_bmc: Collection[str] = (), table: Mapping[str, Fault] = TABLE
+    fleet: Fleet,
+    with_bmc: Collection[str] = (),
+    with_cluster: Collection[str] = (),
+    table: Mapping[str, Fault] = TABLE,
 ) -> tuple[dict[str, Ability], dict[str, GamedayError]]:
     """Ask every node what it has; returns (abilities, errors), each by node. Changes nothing.
 
     Args:
         fleet: of the nodes. with_bmc: those whose power this host can take by Redfish.
-        table: kinds.
+        with_cluster: those whose site has a Kubernetes cluster. table: kinds.
     """
-    redfish = redfish_missing()
+    redfish, library = redfish_missing(), kubernetes_missing()
+    apart = [kind for kind, fault in table.items() if fault.apart]
 
     def ask(node: str, agent: Agent) -> Ability:
         found = ability(from_json(Facts, agent.call("facts")), table)
+        # What this host asks an API server for does not depend on the node's own abilities.
+        why = library if node in with_cluster else NO_CLUSTER
+        reasons = {kind: text for kind, text in found.reasons.items() if kind not in apart}
+        found = replace(found, reasons={**reasons, **(dict.fromkeys(apart, why) if why else {})})
         if node not in with_bmc or "power" not in found.reasons:
             return found
         reasons = {kind: why for kind, why in found.reasons.items() if kind != "power"}
         return replace(found, reasons={**reasons, **({"power": redfish} if redfish else {})})
 
     return fleet.each(fleet.agents, ask)
+
+
+NO_CLUSTER = "its site has no cluster in the inventory; set gameday_kubeconfig and gameday_context"
+
+
+def kubernetes_missing() -> str:
+    """Why this host cannot ask API servers, and what helps; "" where it can."""
+    if importlib.util.find_spec("kubernetes") is not None:
+        return ""
+    return "the library kubernetes is not installed on this host; install gameday[kubernetes]"
 
 
 def redfish_missing() -> str:

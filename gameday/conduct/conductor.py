@@ -21,6 +21,7 @@ from gameday.conduct.acks import Acks
 from gameday.conduct.board import Board
 from gameday.conduct.collect import Collector, Recorder, finish
 from gameday.conduct.fleet import fleet_of
+from gameday.conduct.kube_drift import compare
 from gameday.conduct.leases import Leases, NodeState, by_node, foreign_of, leases_of
 from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, vantages
 from gameday.conduct.watcher import Watcher
@@ -64,6 +65,7 @@ class Conductor:
         watcher: Watcher,
     ) -> None:  # fmt: skip
         self.plan, self.directory, self.watcher = plan, directory, watcher
+        self._inventory = inventory
         self.run = directory.name
         self.stop_requested = threading.Event()
         steady_ns = plan["experiment"]["steady_state"]["for_s"] * NS_PER_S
@@ -144,6 +146,7 @@ class Conductor:
         self._slowest_ns = ready.slowest_ns
         if self.fleet.relayed:
             self._relayed_ns = limits.relayed_ns(ready.slowest_ns)
+        compare(self._inventory, self.recorder, self.watcher.note)
         self._check_stop()
         self._step("probes", "start probes on their vantages")
         self._start_probes(ready.skews)

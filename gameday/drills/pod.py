@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A drill as a Kubernetes CronJob: its files in a Secret, its paths those of the pod.
+"""A drill in a Kubernetes pod: its files in a Secret, its paths those of the pod.
 
 The kubelet shows a Secret's files as links, and with a group readable as soon as a volume's group
 is set; gameday refuses both in keys and approvals. So an init container copies them first
@@ -13,7 +13,6 @@ printed: the layout is built in a directory elsewhere and must give the same byt
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import stat
 import tempfile
@@ -23,11 +22,8 @@ from pathlib import Path
 
 import yaml
 
-from gameday.drills.cron import fields
-from gameday.drills.dates import LATE_S_MAX
 from gameday.drills.schedule import SUFFIX, Drill
 from gameday.drills.subject import subject
-from gameday.drills.units import STOP_S
 from gameday.errors import InvalidInput
 from gameday.experiment import load_experiment
 from gameday.plan import Inventory, load_inventory
@@ -39,8 +35,11 @@ HOME = "/run/gameday"
 SECRET_BYTES_MAX = 1_000_000
 """Kubernetes takes 1 MiB for all of a Secret."""
 
-USER = 10_001
 BESIDE = ("group_vars", "host_vars")
+
+ELSEWHERE = ("certificate-authority", "client-certificate", "client-key", "tokenFile", "exec",
+             "auth-provider")  # fmt: skip
+"""Keys of a kubeconfig that name a file or a program beside it."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,7 @@ def lay_out(
     files += _of_ansible(drill, moved, own)
     files += _of_experiment(experiment)
     files += _of_estate(inventory, source, base)
+    _check_kubeconfigs(inventory)
     found = tuple({one.path: one for one in files}.values())
     _check(found, drill)
     return moved, list(found)
@@ -141,67 +141,6 @@ def prove(drill: Drill, inventory: Inventory, files: Iterable[File]) -> None:
     if changed:
         raise InvalidInput(f"the pod would see another {', '.join(changed)} than this host",
                            "does the inventory read files outside of its directory?")  # fmt: skip
-
-
-def manifest(drill: Drill, files: Iterable[File], image: str, claim: str, paths: Paths) -> str:
-    """The CronJob, as YAML.
-
-    Args:
-        drill: with the pod's paths. image: with this version of gameday as ``gameday``.
-        claim: PersistentVolumeClaim for reports, approvals and the journal.
-    """
-    items = [
-        {"key": key, "path": file.path, "mode": 0o500 if file.executable else 0o400}
-        for key, file in _keys(files)
-    ]
-    locked = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
-              "capabilities": {"drop": ["ALL"]}}  # fmt: skip
-    work = {"name": "work", "mountPath": HOME}
-    given = {"name": "given", "mountPath": paths.given, "readOnly": True}
-    env = [{"name": name, "value": HOME} for name in ("HOME", "TMPDIR")]
-    common = {"image": image, "securityContext": locked, "env": env}
-    unpack = {
-        **common, "name": "unpack", "volumeMounts": [given, work],
-        "command": ["gameday", "schedule", "unpack", paths.given, paths.unpacked],
-    }  # fmt: skip
-    run = {
-        **common, "name": "drill",
-        "volumeMounts": [work, {"name": "kept", "mountPath": paths.kept}],
-        "command": ["gameday", "schedule", "run", drill.name, "--if-due", "--quiet",
-                    "--directory", f"{paths.unpacked}/schedules"],
-    }  # fmt: skip
-    pod = {
-        "restartPolicy": "Never", "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": STOP_S,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER,
-                            "fsGroup": USER, "seccompProfile": {"type": "RuntimeDefault"}},
-        "initContainers": [unpack], "containers": [run],
-        "volumes": [
-            {"name": "given", "secret": {"secretName": _name(drill), "items": items}},
-            {"name": "work", "emptyDir": {"medium": "Memory"}},
-            {"name": "kept", "persistentVolumeClaim": {"claimName": claim}},
-        ],
-    }  # fmt: skip
-    labels = {"app.kubernetes.io/name": "gameday", "gameday.dev/drill": drill.name}
-    job = {"backoffLimit": 0, "template": {"metadata": {"labels": labels}, "spec": pod}}
-    found = {
-        "apiVersion": "batch/v1", "kind": "CronJob",
-        "metadata": {"name": _name(drill), "labels": labels},
-        "spec": {
-            "schedule": fields(drill.calendar), "timeZone": drill.time_zone,
-            "concurrencyPolicy": "Forbid", "startingDeadlineSeconds": LATE_S_MAX,
-            "successfulJobsHistoryLimit": 8, "failedJobsHistoryLimit": 8,
-            "jobTemplate": {"spec": job},
-        },
-    }  # fmt: skip
-    return yaml.safe_dump(found, sort_keys=False)
-
-
-def secret_command(drill: Drill, files: Iterable[File]) -> str:
-    """What makes the Secret: it names files, so that none of their content is printed."""
-    argv = ["kubectl", "create", "secret", "generic", _name(drill)]
-    argv += [f"--from-file={key}={file.source}" for key, file in _keys(files)]
-    return shlex.join(argv)
 
 
 def unpack(source: Path, target: Path) -> int:
@@ -283,6 +222,7 @@ def _of_estate(inventory: Inventory, source: Path, base: Path) -> list[File]:
     private |= {Path(one.url_file) for one in inventory.policy.announcements if one.url_file}
     private |= {Path(n.bmc["credentials_file"]) for n in inventory.nodes
                 if n.bmc and n.bmc["credentials_file"]}  # fmt: skip
+    private |= {Path(path) for path in _kubeconfigs(inventory)}
     return [
         File(path, f"estate/{path.relative_to(base)}", path in private)
         for path in dict.fromkeys([*found, *named])
@@ -298,7 +238,31 @@ def _named(inventory: Inventory) -> list[str]:
             found += [node.bmc["credentials_file"], node.bmc["ca_file"]]
     for one in inventory.policy.announcements:
         found += [one.url_file, one.ca_file]
+    found += _kubeconfigs(inventory)
     return [path for path in dict.fromkeys(found) if path]
+
+
+def _kubeconfigs(inventory: Inventory) -> list[str]:
+    return [str(one["kubeconfig"]) for one in inventory.clusters.values() if one["kubeconfig"]]
+
+
+def _check_kubeconfigs(inventory: Inventory) -> None:
+    """A kubeconfig may name files and programs, which a pod does not have."""
+    wrong = []
+    for path in sorted(set(_kubeconfigs(inventory))):
+        try:
+            data = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+            parts = [
+                one[kind] for kind in ("cluster", "user") for one in data.get(f"{kind}s") or ()
+            ]
+        except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+            wrong.append(f"{path} cannot be read as a kubeconfig ({type(error).__name__})")
+            continue
+        wrong += sorted({f"{path}: {name}" for part in parts for name in ELSEWHERE if name in part})
+    if wrong:
+        raise InvalidInput("kubeconfigs name what a pod does not have",
+                           "kubectl config view --flatten --minify makes one that holds all of it; "
+                           "or say gameday_kubernetes: in-cluster", problems=wrong)  # fmt: skip
 
 
 def _check(files: Iterable[File], drill: Drill) -> None:
@@ -311,12 +275,3 @@ def _check(files: Iterable[File], drill: Drill) -> None:
     if size > SECRET_BYTES_MAX:
         raise InvalidInput(f"{drill.name}: its files have {size} bytes, and a Secret holds "
                            f"{SECRET_BYTES_MAX}", "keep large traces in the image")  # fmt: skip
-
-
-def _keys(files: Iterable[File]) -> list[tuple[str, File]]:
-    """Files with their keys in the Secret, which may not have a slash."""
-    return [(f"f{number:03d}", file) for number, file in enumerate(files)]
-
-
-def _name(drill: Drill) -> str:
-    return f"gameday-{drill.name}"

@@ -28,7 +28,7 @@ from gameday.faults import rules
 from gameday.faults.base import Estate, Facts, KernelKept, Pair, Reach, Selector
 from gameday.faults.hosts import Host
 from gameday.faults.rules import AddressSet, Chain, RuleSet
-from gameday.faults.sides import between, majorities_ring, nodes_of, sources, targets
+from gameday.faults.sides import between, majorities_ring, nodes_of, peers
 from gameday.record.types import Lease, Observation
 
 PORTS_MAX = 15
@@ -95,12 +95,16 @@ class Partition(KernelKept):
         """
         cut = _cut(params, estate)
         _check(params)
+        side_a = set(estate.select(params.side_a))
+        sources, targets = peers(cut)
         specs: Dict[str, Dict[str, Any]] = {}
-        for node in sorted({*estate.select(params.side_a), *(n for pair in cut for n in pair)}):
+        for node in sorted({*side_a, *sources, *targets}):
             if not estate.can_arm(node):
                 continue
             black = _mechanism(params, estate, node) == "blackhole"
-            spec = _spec(params, cut, node, estate, black)
+            ends = sources.get(node, []), targets.get(node, [])
+            outside = params.networks if node in side_a else ()
+            spec = _spec(params, (node, *ends), outside, estate, black)
             if spec["from"] or spec["to"]:
                 specs[node] = spec
         if not specs:
@@ -218,9 +222,10 @@ def _cut(params: PartitionParams, estate: Estate) -> FrozenSet[Pair]:
 
 
 def _spec(
-    params: PartitionParams, cut: FrozenSet[Pair], node: str, estate: Estate, black: bool
-) -> Dict[str, Any]:
-    from_, to = sources(cut, node), targets(cut, node)
+    params: PartitionParams, ends: Tuple[str, List[str], List[str]], outside: Tuple[str, ...],
+    estate: Estate, black: bool,
+) -> Dict[str, Any]:  # fmt: skip
+    node, from_, to = ends
     if black:
         deaf = [a for a in from_ if not estate.can_arm(a)]
         if deaf and params.shape == "one-way":
@@ -229,7 +234,6 @@ def _spec(
         from_ = []
     else:
         to = [b for b in to if not estate.can_arm(b)]
-    outside = params.networks if node in estate.select(params.side_a) else ()
     inward = () if black or params.shape == "one-way" else outside
     own = set(estate.networks(node))
     shared = sorted(own & {x for peer in (*from_, *to) for x in estate.networks(peer)})

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import FrozenSet, List, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, List, Sequence, Set, Tuple
 
 from gameday.errors import InvalidInput
 from gameday.faults.base import Estate, Pair, Selector
@@ -61,11 +61,11 @@ def majorities_ring(members: Sequence[str]) -> FrozenSet[Pair]:
     return frozenset(cut)
 
 
-def sources(cut: FrozenSet[Pair], node: str) -> List[str]:
-    """Whose packets do not reach a node."""
-    return sorted(a for a, b in cut if b == node)
-
-
-def targets(cut: FrozenSet[Pair], node: str) -> List[str]:
-    """Whom a node's packets do not reach."""
-    return sorted(b for a, b in cut if a == node)
+def peers(cut: FrozenSet[Pair]) -> Tuple[Dict[str, List[str]], Dict[str, List[str]]]:
+    """Node to whose packets do not reach it, and to whom its own do not reach; both sorted."""
+    sources: Dict[str, List[str]] = {}
+    targets: Dict[str, List[str]] = {}
+    for a, b in sorted(cut):
+        sources.setdefault(b, []).append(a)
+        targets.setdefault(a, []).append(b)
+    return sources, targets

@@ -9,6 +9,7 @@ import yaml
 
 from gameday.lab import optional
 from gameday.lab import topology as t
+from gameday.lab.parts import kubernetes
 
 HEAD = """\
 # The lab's inventory: what `gameday lab up` writes, and what a user's own looks like.
@@ -18,13 +19,13 @@ HEAD = """\
 
 def render(state: str, parts: tuple[str, ...] = optional.chosen(())) -> str:
     """YAML of the inventory of the lab in the directory ``state`` with these optional parts."""
-    missing = optional.missing_roles(parts)
+    missing, clusters = optional.missing_roles(parts), "kubernetes" in parts
     roles: dict[str, Any] = {}
     for one in t.NODES:
         for role in (name for name in one.roles if name not in missing):
             roles.setdefault(role, {"hosts": {}})["hosts"][one.name] = {}
     roles["router"] = {"hosts": {t.router(site): {} for site in t.SITES}}
-    data = {
+    data: dict[str, Any] = {
         "all": {
             "vars": {
                 "ansible_user": "gameday",
@@ -41,26 +42,25 @@ def render(state: str, parts: tuple[str, ...] = optional.chosen(())) -> str:
                 },
             },
             "children": {
-                "sites": {"children": _sites()}, "racks": {"children": _racks()},
+                "sites": {"children": _sites(clusters)}, "racks": {"children": _racks()},
                 "roles": {"children": roles},
             },
         }
     }  # fmt: skip
+    if clusters:
+        data["all"]["vars"]["gameday_kubeconfig"] = f"{state}/kubeconfig"
     return HEAD + yaml.safe_dump(data, sort_keys=False, width=100)
 
 
 def _racks() -> dict[str, Any]:
-    """A site's servers stand in racks of one each, lettered, clients' in one; routers in none."""
+    """Of nodes; routers stand in none."""
     racks: dict[str, Any] = {}
-    for site in t.SITES:
-        for number, one in enumerate(n for n in t.NODES if n.site == site.name):
-            letter = "a" if one.vantage_only else chr(ord("a") + number)
-            hosts = racks.setdefault(f"{site.code}-{letter}", {"hosts": {}})["hosts"]
-            hosts[one.name] = {}
+    for one in t.NODES:
+        racks.setdefault(t.rack(one), {"hosts": {}})["hosts"][one.name] = {}
     return racks
 
 
-def _sites() -> dict[str, Any]:
+def _sites(clusters: bool) -> dict[str, Any]:
     sites: dict[str, Any] = {}
     for site in t.SITES:
         hosts: dict[str, Any] = {}
@@ -76,4 +76,7 @@ def _sites() -> dict[str, Any]:
             "gameday_addresses": [t.gateway4(site), t.gateway6(site)],
         }
         sites[site.name] = {"hosts": hosts}
+        if clusters and site.name in kubernetes.sites():
+            # The kubeconfig's contexts are called like the sites.
+            sites[site.name]["vars"] = {"gameday_context": site.name}
     return sites

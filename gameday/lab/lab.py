@@ -65,7 +65,7 @@ class Lab:
             CannotRun: what is missing on this machine, or what did not come up.
         """
         parts = optional.chosen(without, also)
-        system.check_machine(optional.programs(parts))
+        system.check_machine(optional.programs(parts), optional.missing(parts))
         if self.whole() and self.parts() == parts:
             with contextlib.suppress(CannotRun):
                 ready.wait(self, SETTLE_TIMEOUT_S)
@@ -100,6 +100,7 @@ class Lab:
         os.chmod(STATES, 0o755)  # noqa: S103
         os.chmod(self.state, 0o755)  # noqa: S103
         keys = nodes.make_keys(self.state)
+        optional.prepare(parts, self.state)
         netem = system.has_netem()
         core = self._spawn("core", ["unshare", "--net", "sleep", "infinity"])
         ctl = self._spawn("ctl", ["unshare", "--net", "sleep", "infinity"])

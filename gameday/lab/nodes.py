@@ -66,6 +66,7 @@ def make_node(state: Path, node: t.Node, keys: Keys, parts: tuple[str, ...]) -> 
         disks += part.disks
         more_ip += part.ip
         write_files(home / "etc", part.files)
+        link_files(home, state, part.links)
     shutil.copy(t.FILES / "app.py", home / "etc/gameday-lab/app.py")
     _install_host_key(home / "etc/gameday-lab", keys.hosts[node.name])
     make_homes(home / "home", keys.client)
@@ -108,6 +109,14 @@ def write_files(etc: Path, files: dict[str, str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
         os.chmod(path, _mode(name))
+
+
+def link_files(home: Path, state: Path, links: dict[str, str]) -> None:
+    """Files of a node that are the lab's own."""
+    for name, source in links.items():
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.link(state / source, path)
 
 
 def _mode(name: str) -> int:

@@ -9,14 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gameday.errors import CannotRun
 from gameday.lab import topology as t
-from gameday.lab.parts import Part, anycast, galera, monitoring, postgresql, powerdns, resolver
+from gameday.lab.parts import (
+    Part,
+    anycast,
+    galera,
+    kubernetes,
+    monitoring,
+    postgresql,
+    powerdns,
+    resolver,
+)
 
 
 def _nothing(site: t.Site, directory: str) -> Part:
     return Part()
+
+
+def _nothing_made(state: Path) -> None:
+    return None
+
+
+def _nothing_missing() -> list[str]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -29,6 +47,8 @@ class Optional:
         programs: that it needs, to the Debian packages that have them.
         default: whether it is there unless it is left out, or only where it is asked for.
         router: what it adds to a site's router, whose files are in the given directory.
+        prepare: makes, in the lab's directory, what ``Part.links`` of its nodes name.
+        missing: what this machine lacks for it beside ``programs``, in words.
     """
 
     role: str
@@ -36,6 +56,8 @@ class Optional:
     programs: Mapping[str, str] = field(default_factory=dict)
     default: bool = True
     router: Callable[[t.Site, str], Part] = _nothing
+    prepare: Callable[[Path], None] = _nothing_made
+    missing: Callable[[], list[str]] = _nothing_missing
 
 
 TABLE: dict[str, Optional] = {
@@ -55,6 +77,10 @@ TABLE: dict[str, Optional] = {
     ),
     "galera": Optional(
         "galera", galera.part, {"mariadbd": "mariadb-server", "rsync": "rsync"}, default=False
+    ),
+    "kubernetes": Optional(
+        kubernetes.ROLE, kubernetes.part, default=False, prepare=kubernetes.prepare,
+        missing=kubernetes.missing,
     ),
 }  # fmt: skip
 
@@ -88,6 +114,21 @@ def chosen(without: Iterable[str] = (), also: Iterable[str] = ()) -> tuple[str, 
 def missing_roles(parts: Iterable[str]) -> set[str]:
     """Roles that no node has in a lab with these optional parts."""
     return {one.role for one in TABLE.values()} - {TABLE[name].role for name in parts}
+
+
+def prepare(parts: Iterable[str], state: Path) -> None:
+    """Make in the lab's directory what these parts need once for all nodes.
+
+    Raises:
+        CannotRun: where something for it is missing.
+    """
+    for name in parts:
+        TABLE[name].prepare(state)
+
+
+def missing(parts: Iterable[str]) -> list[str]:
+    """What this machine lacks for these parts beside programs from packages, in words."""
+    return [line for name in parts for line in TABLE[name].missing()]
 
 
 def programs(parts: Iterable[str]) -> dict[str, str]:

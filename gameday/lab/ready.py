@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gameday import clock
 from gameday.errors import CannotRun
 from gameday.lab import topology as t
+from gameday.lab.parts import kubernetes
 
 if TYPE_CHECKING:
     from gameday.lab.lab import Lab
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 POLL_NS = 100 * clock.NS_PER_MS
 
 
-def _targets(parts: tuple[str, ...]) -> dict[str, Any]:
+def _targets(state: Path, parts: tuple[str, ...]) -> dict[str, Any]:
     return {
         "parts": parts,
         "etcd": {one.name: f"{t.v4(one)}:{t.ETCD_CLIENT}" for one in t.with_role("etcd")},
@@ -30,13 +32,22 @@ def _targets(parts: tuple[str, ...]) -> dict[str, Any]:
         "postgresql_port": t.POSTGRESQL_PORT,
         "galera": {one.name: t.v4(one) for one in t.with_role("galera")},
         "galera_port": t.GALERA_PORT,
+        "kubernetes": {
+            site: {
+                "address": node.management, "port": t.KUBERNETES_PORT,
+                "nodes": [one.name for one in kubernetes.members(site)],
+                "ingress": any(one.site == site for one in t.with_role("ingress")),
+            }
+            for site, node in kubernetes.sites().items()
+        },
+        "kubernetes_files": f"{state}/{kubernetes.MADE}",
         "vip": t.VIP,
         "ssh": {
             **{one.name: one.management for one in t.NODES},
             **{t.router(site): t.router_management(site) for site in t.SITES},
         },
         "jobs": len(t.with_role("etcd")) + len(t.with_role("ingress")),
-    }
+    }  # fmt: skip
 
 
 def ask(lab: Lab, command: str) -> dict[str, Any]:
@@ -45,7 +56,7 @@ def ask(lab: Lab, command: str) -> dict[str, Any]:
         "/usr/bin/python3",
         str(t.FILES / "check.py"),
         command,
-        json.dumps(_targets(lab.parts())),
+        json.dumps(_targets(lab.state, lab.parts())),
     ]
     kinds = ["--net"]  # The node's own files do not have the checker.
     import subprocess

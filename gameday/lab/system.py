@@ -26,23 +26,24 @@ PROGRAMS = {
 """Program to the Debian package that has it; ``optional.TABLE`` has those of optional parts."""
 
 
-def check_machine(more: Mapping[str, str]) -> None:
+def check_machine(more: Mapping[str, str], missing: Sequence[str] = ()) -> None:
     """Is everything there that the lab needs?
 
     Args:
         more: programs of its optional parts, to the packages that have them.
+        missing: what else its optional parts miss, in words.
 
     Raises:
         CannotRun: with everything that is missing and what to do.
     """
-    problems = []
+    problems = list(missing)
     if os.geteuid() != 0:
         problems.append("the lab needs root, for namespaces: run it with sudo")
     programs = {**PROGRAMS, **more}
     absent = {name for name in programs if not shutil.which(name, path=PATH)}
-    missing = sorted({programs[name] for name in absent})
-    if missing:
-        problems.append(f"Debian packages are missing: apt-get install {' '.join(missing)}")
+    packages = sorted({programs[name] for name in absent})
+    if packages:
+        problems.append(f"Debian packages are missing: apt-get install {' '.join(packages)}")
     if not problems:
         if run_ok(["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--fork",
                    "true"]):  # fmt: skip

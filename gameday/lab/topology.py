@@ -18,6 +18,7 @@ ETCD_CLIENT, ETCD_PEER, APP_PORT = 2379, 2380, 8080
 WEBHOOK_PORT = 9099
 POWERDNS_PORT = 5300
 POSTGRESQL_PORT, GALERA_PORT = 5432, 3306
+KUBERNETES_PORT = 6443
 VIP = "203.0.113.53"
 """The anycast address of the ingresses, where the lab has BGP."""
 
@@ -55,7 +56,7 @@ SITES = (
 )
 
 NODES = (
-    Node("fra-1", "frankfurt", 11, "198.19.0.11", ("etcd", "app", "postgresql")),
+    Node("fra-1", "frankfurt", 11, "198.19.0.11", ("etcd", "app", "postgresql", "control-plane")),
     Node(
         "fra-2",
         "frankfurt",
@@ -63,7 +64,13 @@ NODES = (
         "198.19.0.12",
         ("etcd", "app", "ingress", "gslb", "powerdns", "galera"),
     ),
-    Node("lon-1", "london", 11, "198.19.0.21", ("etcd", "app", "resolver", "postgresql")),
+    Node(
+        "lon-1",
+        "london",
+        11,
+        "198.19.0.21",
+        ("etcd", "app", "resolver", "postgresql", "control-plane"),
+    ),
     Node(
         "lon-2",
         "london",
@@ -71,7 +78,13 @@ NODES = (
         "198.19.0.22",
         ("etcd", "app", "ingress", "gslb", "powerdns", "galera"),
     ),
-    Node("ams-1", "amsterdam", 11, "198.19.0.31", ("etcd", "gslb", "powerdns", "galera")),
+    Node(
+        "ams-1",
+        "amsterdam",
+        11,
+        "198.19.0.31",
+        ("etcd", "gslb", "powerdns", "galera", "control-plane"),
+    ),
     Node("cli-1", "clients", 11, "198.19.0.41", ("user", "resolver"), vantage_only=True),
     Node("mon-1", "clients", 12, "198.19.0.42", ("monitoring", "collector"), vantage_only=True),
 )
@@ -94,6 +107,13 @@ def site(name: str) -> Site:
 def node(name: str) -> Node:
     """The node of that name."""
     return next(one for one in NODES if one.name == name)
+
+
+def rack(one: Node) -> str:
+    """A site's servers stand in racks of one each, lettered, clients' in one."""
+    mates = [each.name for each in NODES if each.site == one.site]
+    letter = "a" if one.vantage_only else chr(ord("a") + mates.index(one.name))
+    return f"{site(one.site).code}-{letter}"
 
 
 def v4(one: Node) -> str:

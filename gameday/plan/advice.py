@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from gameday.plan.estate import ROUTER, Inventory, Node, RaftGroup
 
-WRONG, WEAK = "wrong", "weak"
+WRONG, WEAK, UNKNOWN = "wrong", "weak", "unknown"
 """Wrong contradicts something or keeps a drill from what it is for; weak is a decision that
-somebody may have made."""
+somebody may have made; unknown could not be looked at."""
 
 TWO_SITES = 2
 
@@ -28,7 +28,7 @@ class Advice:
     """One finding.
 
     Attributes:
-        level: ``WRONG`` or ``WEAK``.
+        level: ``WRONG``, ``WEAK`` or ``UNKNOWN``.
         where: a node, a group, or the variable that it is about.
         what: a sentence. todo: what to do about it.
     """

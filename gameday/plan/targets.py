@@ -8,6 +8,7 @@ only where neither direction is cut.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -115,19 +116,55 @@ def spread_pairs(
     ranked: dict[int, list[Pair]] = {}
     for pair in sorted(candidates):
         ranked.setdefault(rank(pair), []).append(pair)
-    used: Counter[str] = Counter()
-    between: Counter[frozenset[str]] = Counter()
-    found: list[Pair] = []
-
-    def cost(pair: Pair) -> tuple[int, int, Pair]:
-        a, b = pair
-        return used[a] + used[b], between[frozenset((site(a), site(b)))], pair
-
+    taken = _Taken(site)
     for _, left in sorted(ranked.items()):
-        while left and len(found) < limit:
-            a, b = min(left, key=cost)
-            found.append((a, b))
-            used.update((a, b))
-            between[frozenset((site(a), site(b)))] += 1
-            left = [pair for pair in left if pair not in ((a, b), (b, a))]  # noqa: PLW2901
-    return tuple(found)
+        taken.choose(left, limit)
+    return tuple(taken.pairs)
+
+
+class _Taken:
+    """Pairs that were taken, and how often each node and each pair of sites is among them."""
+
+    def __init__(self, site: Callable[[str], str]) -> None:
+        self.pairs: list[Pair] = []
+        self._site = site
+        self._used: Counter[str] = Counter()
+        self._between: Counter[frozenset[str]] = Counter()
+
+    def choose(self, sorted_pairs: Iterable[Pair], limit: int) -> None:
+        """Take the pair whose nodes, then whose sites, were taken least, until there are enough."""
+        # A heap for each pair of sites. What a pair costs only grows, so one that is on top with
+        # what it costs now is the least of its heap: the others need not be looked at.
+        heaps: dict[frozenset[str], list[tuple[int, Pair]]] = {}
+        for pair in sorted_pairs:
+            heaps.setdefault(self._sites(pair), []).append((self._cost(pair), pair))
+        for heap in heaps.values():
+            heapq.heapify(heap)
+        while len(self.pairs) < limit:
+            tops = [(top[0], self._between[sites], top[1])
+                    for sites, heap in heaps.items() if (top := self._top(heap))]  # fmt: skip
+            if not tops:
+                return
+            _, _, pair = min(tops)
+            heapq.heappop(heaps[self._sites(pair)])
+            self.pairs.append(pair)
+            self._used.update(pair)
+            self._between[self._sites(pair)] += 1
+
+    def _top(self, heap: list[tuple[int, Pair]]) -> tuple[int, Pair] | None:
+        while heap:
+            cost, pair = heap[0]
+            now = self._cost(pair)
+            if pair in self.pairs or pair[::-1] in self.pairs:
+                heapq.heappop(heap)
+            elif now != cost:
+                heapq.heapreplace(heap, (now, pair))
+            else:
+                return cost, pair
+        return None
+
+    def _cost(self, pair: Pair) -> int:
+        return self._used[pair[0]] + self._used[pair[1]]
+
+    def _sites(self, pair: Pair) -> frozenset[str]:
+        return frozenset((self._site(pair[0]), self._site(pair[1])))

@@ -181,11 +181,16 @@ def _slowest_ns(reach: Reach) -> int:
 
 
 def _hit_pairs(
-    hit: Iterable[Pair], aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory
+    hit: frozenset[Pair], aimed: Aimed, everything: Sequence[Aimed], inventory: Inventory
 ) -> list[Pair]:
-    """Pairs that only this fault hits, if there are any: only they show when it began."""
+    """Pairs that only this fault hits, if there are any: only they show when it began.
+
+    Echoes go from a node that holds leases to an IPv4 address.
+    """
     others = frozenset().union(*(one.hit for one in everything if one is not aimed))
-    able = [(a, b) for a, b in hit if _may_ask(a, b, inventory)]
+    asked = {node for pair in hit for node in pair if _has_ipv4(node, inventory)}
+    asking = {node for node in asked if inventory.can_arm(node)}
+    able = [(a, b) for a, b in hit if a in asking and b in asked]
     return [(a, b) for a, b in able if connected(a, b, others)] or able
 
 
@@ -203,11 +208,6 @@ def _control_pairs(aimed: Aimed, everything: Sequence[Aimed], inventory: Invento
     return [(a, b) for a in asking for b in asked if a != b and connected(a, b, hit)]
 
 
-def _may_ask(a: str, b: str, inventory: Inventory) -> bool:
-    """Echoes go from a node that holds leases to an IPv4 address."""
-    return inventory.can_arm(a) and _has_ipv4(a, inventory) and _has_ipv4(b, inventory)
-
-
 def _has_ipv4(node: str, inventory: Inventory) -> bool:
     return any(":" not in address for address in inventory.addresses(node))
 
@@ -216,9 +216,11 @@ def _spread(
     candidates: Sequence[Pair], inventory: Inventory, limit: int = HIT_PAIRS_MAX
 ) -> tuple[Pair, ...]:
     members = {member for group in inventory.raft_groups for member in group.members}
+    outside = {node.name for node in inventory.nodes if not inventory.can_arm(node.name)}
+    site = {node.name: node.site for node in inventory.nodes}
 
     def rank(pair: Pair) -> int:
-        outside = 2 * any(not inventory.can_arm(node) for node in pair)
-        return outside + any(node not in members for node in pair)
+        a, b = pair
+        return 2 * (a in outside or b in outside) + (a not in members or b not in members)
 
-    return spread_pairs(candidates, limit, rank, lambda node: inventory.by_name[node].site)
+    return spread_pairs(candidates, limit, rank, site.__getitem__)

@@ -23,6 +23,11 @@ STEP = "run.step"
 """step: preflight | probes | steady-state | arm | armed | fire | faults | heal | prove-clean
 | collect | judge; text. Written before the step is begun."""
 
+COMPARED = "inventory.compared"
+"""clusters (list of: name, sites, answered), findings (list of: level, where, what, todo): where
+the inventory and the clusters that it names differ, and which of them were not heard. Before
+anything is armed; only where it names some."""
+
 STEADY = "steady-state"
 """check (name), held (bool), ok, total (counts), reason"""
 

@@ -85,7 +85,7 @@ def build_report(record: Record, version: str = __version__) -> dict[str, Any]:
         "objectives": [_objective(o, m) for o, m in zip(objectives, measurements, strict=True)],
         "clients": client_rows(record, measurements),
         "predictions": [_plain(asdict(prediction)) for prediction in predictions],
-        "findings": [*_findings(predictions, clean), *_late(record)],
+        "findings": [*_findings(predictions, clean), *_drift(record), *_late(record)],
         "faults": _faults(record),
         "groups": _plain(record.plan["groups"]),
         "effect": [_effect(effect) for effect in effects],
@@ -230,6 +230,15 @@ def _findings(predictions: Sequence[Prediction], clean: Mapping[str, Any]) -> li
     for node, changes in clean["foreign_changed"].items():
         found += [f"{node}: changed by others during the run: {change}" for change in changes]
     return found
+
+
+def _drift(record: Record) -> list[str]:
+    """Where inventory and clusters differed before the run, or could not be compared."""
+    return [
+        f"inventory: {one['where']}: {one['what']}; {one['todo']}"
+        for event in record.of_kind(kinds.COMPARED)
+        for one in event.data["findings"]
+    ]
 
 
 def _late(record: Record) -> list[str]:

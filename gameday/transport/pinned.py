@@ -9,23 +9,19 @@ from pathlib import Path
 
 import paramiko
 
-from gameday.transport.ssh import Address, Jump, known_as
+from gameday.transport.ssh import Address, Jump, known_as, pin
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def not_pinned(addresses: Iterable[Address]) -> list[tuple[str, str, str]]:
     """(node, what, what to do) for every host key on the way to a node that is not pinned."""
-    read: dict[str, paramiko.HostKeys | None] = {}
     found = []
     for one in addresses:
-        if one.known_hosts not in read:
-            read[one.known_hosts] = _read(one.known_hosts)
-        keys = read[one.known_hosts]
         steps: list[Jump | Address] = [*one.jumps, one]
         for step in steps:
             name = known_as(step)
-            if keys is not None and keys.lookup(name) is None:
+            if not _is_pinned(name, Path(one.known_hosts)):
                 whose = "" if step is one else "jump host "
                 what = f"no host key of {whose}{name} is pinned in {one.known_hosts}"
                 todo = "add its line, from the console or another source that you trust"
@@ -48,11 +44,11 @@ def open_keys(paths: Iterable[str]) -> list[tuple[str, str, str]]:
     return found
 
 
-def _read(path: str) -> paramiko.HostKeys | None:
+def _is_pinned(name: str, known_hosts: Path) -> bool:
     keys = paramiko.HostKeys()
     try:
-        keys.load(path)
+        pin(keys, name, known_hosts)
     except OSError:
-        # That it is missing is said elsewhere.
-        return None
-    return keys
+        # That the file is missing is said elsewhere.
+        return True
+    return keys.lookup(name) is not None

@@ -205,7 +205,7 @@ def pin(keys: paramiko.HostKeys, name: str, known_hosts: Path) -> None:
             continue
         try:
             entry = HostKeyEntry.from_line(line.strip())
-        except (paramiko.SSHException, InvalidHostKey):
+        except (paramiko.SSHException, InvalidHostKey, ValueError):
             continue
         if entry is None or not any(_is_name(name, one) for one in entry.hostnames):
             continue

@@ -54,6 +54,9 @@ writes, by free space, by a process that stands still. What must hold:
 A cell shows when the effect was last seen, in seconds relative to the lease's end (negative: just
 before it, as it should be); *refused* where nothing was armed; *never* where it did not begin;
 *none* for noop. Variants of a kind meet the deaths that differ for them (*as above* elsewhere).
+Kinds that no node holds but the controller's host (`power` by Redfish, and those whose name begins
+with `kube-`) are not here: a machine of the matrix has neither a BMC nor an API server. They meet
+their deaths in `tests/lab/test_power.py` and `tests/kube/test_deaths.py`.
 
 """
 

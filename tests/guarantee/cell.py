@@ -49,7 +49,7 @@ class Cell:
     def __init__(self, case: Case, death: str, node: Node) -> None:
         self.case, self.death, self.node = case, death, node
         self.agent = node.session()
-        self.second_ends = 0
+        self.second: tuple[int, int] | None = None
 
     def run(self) -> dict[str, Any]:
         """Everything, in order."""
@@ -63,8 +63,8 @@ class Cell:
         armed_for = expire - fire
         if not refused:
             self._in_window(fire, fire + armed_for // 3, expire)
-        end = max(expire, self.second_ends)
-        self._until(end + int(AFTER_S * NS_PER_S))
+        windows = [(fire, expire), *([self.second] if self.second else [])]
+        self._until(max(end for _, end in windows) + int(AFTER_S * NS_PER_S))
         seen = watch.finish()
         left = self._recover()
         after = snapshot()
@@ -72,7 +72,7 @@ class Cell:
                    for name in before if before[name] != after[name]]  # fmt: skip
         notes = Path("/var/lib/gameday/ledger").glob("*.trouble.txt")
         trouble = [path.read_text(encoding="utf-8") for path in notes]
-        return {**_judge(seen, fire, expire, end), "left": left, "changed": changed,
+        return {**_judge(seen, windows), "left": left, "changed": changed,
                 "refused": refused, "trouble": trouble}  # fmt: skip
 
     def _window(self) -> tuple[int, int]:
@@ -144,12 +144,13 @@ class Cell:
         if not self.agent.call("audit")["left"]:
             raise AssertionError("the node does not tell a second run of the first")
         wall = -(-(clock.wall_ns() + 4 * NS_PER_S) // NS_PER_S) * NS_PER_S
+        begin = clock.mono_ns() + wall - clock.wall_ns()
+        # Also where it is refused: a node that is late with it notices when it is in place.
+        self.second = begin, begin + 2 * NS_PER_S
         try:
             self.agent.call("arm", lease=self._lease(SECOND, wall, 2))
         except RuntimeError as error:
             sys.stderr.write(f"the second run was refused: {error}\n")
-            return
-        self.second_ends = clock.mono_ns() + wall + 2 * NS_PER_S - clock.wall_ns()
 
     def _recover(self) -> list[str]:
         """As ``gameday recover``: end what is open, look for anything that is left."""
@@ -168,21 +169,23 @@ class Cell:
         clock.sleep_until_mono(mono)
 
 
-def _judge(
-    seen: list[looks.Look], fire: int, expire: int, end: int
-) -> dict[str, Any]:  # fmt: skip
-    """From looks to numbers; what lasts less than ``SURE_NS`` may be a busy machine."""
+def _judge(seen: list[looks.Look], windows: list[tuple[int, int]]) -> dict[str, Any]:
+    """From looks to numbers; what lasts less than ``SURE_NS`` may be a busy machine.
+
+    An effect belongs to the last window that began before it; ``windows`` are in that order.
+    """
     sure = _sure(seen)
     margin = 3 * NS_PER_S // 10
+    early = NS_PER_S // 20
+    fire, expire = windows[0]
     inside = [at for at in sure if fire + margin < at < expire - margin]
-    after = [at for at in sure if at > end]
-    early = [at for at in sure if at < fire - NS_PER_S // 20]
-    last = max((at for at in sure if at > fire), default=None)
+    since = [(at - max(end for begin, end in windows if begin - early <= at)) / NS_PER_S
+             for at in sure if at >= fire - early]  # fmt: skip
     return {
         "hit": len(inside) >= 3,
-        "late_s": (max(after) - end) / NS_PER_S if after else None,
-        "early": len(early),
-        "ended_s": None if last is None else (last - end) / NS_PER_S,
+        "late_s": max((late for late in since if late > 0), default=None),
+        "early": len(sure) - len(since),
+        "ended_s": since[-1] if since else None,
         "looks": len(seen),
     }
 

@@ -4,7 +4,8 @@
     python3 looks.py echo-server <port>
     python3 looks.py writer <path> <kind>
 
-Every look is (monotonic nanoseconds at its start, whether the effect was seen).
+Every look is (monotonic nanoseconds at its start, whether the effect was seen). Echoes are timed by
+the kernel: who was to read one may have waited for the processor, and that is no effect.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ctypes
 import itertools
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -24,6 +26,19 @@ SLOW_NS = 350_000_000
 
 GAP_NS = 700_000_000
 
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
+"""From asm-generic/socket.h; Python does not name them."""
+
+BUFFER_BYTES = 32 << 20
+"""A reader without a processor for seconds loses nothing: a lost echo is an effect."""
+
+STAMPS = struct.Struct("=QQQ")
+"""Of an echo: its number; when it came to the peer, and when that sent it back."""
+
+TIMESPEC = struct.Struct("=qq")
+DRAIN_S = 5
+"""So long are echoes waited for that came but were not read yet."""
+
 Look = tuple[int, bool]
 
 
@@ -33,13 +48,12 @@ class Echoes:
     def __init__(self, address: str, size: int, period_ms: int) -> None:
         self._address, self._size, self._period_s = address, size, period_ms / 1000
         self._sent: dict[int, int] = {}
-        self._came: dict[int, int] = {}
+        self._took: dict[int, int] = {}
         self._stop = threading.Event()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket = stamped(("0.0.0.0", 0))  # noqa: S104 - in a namespace of its own
         # Path MTU discovery off: large packets are never cut, and nobody is asked.
         self._socket.setsockopt(socket.IPPROTO_IP, 10, 3)
         self._socket.settimeout(0.2)
-        self._socket.bind(("0.0.0.0", 0))  # noqa: S104 - in a namespace of its own
         self._threads = [threading.Thread(target=one) for one in (self._send, self._receive)]
         for thread in self._threads:
             thread.start()
@@ -51,8 +65,8 @@ class Echoes:
             thread.join()
         found = []
         for number, sent in sorted(self._sent.items()):
-            came = self._came.get(number)
-            found.append((sent, came is None or came - sent > SLOW_NS))
+            took = self._took.get(number)
+            found.append((sent, took is None or took > SLOW_NS))
         # The last ones had no time to come back.
         newest = max(self._sent.values(), default=0)
         return [look for look in found if look[0] < newest - 1_000_000_000]
@@ -60,7 +74,7 @@ class Echoes:
     def _send(self) -> None:
         number, due = 0, time.monotonic()
         while not self._stop.is_set():
-            payload = number.to_bytes(8, "big").ljust(self._size, b"x")
+            payload = STAMPS.pack(number, 0, 0).ljust(self._size, b"x")
             self._sent[number] = time.monotonic_ns()
             # Refused at once is lost too: no answer will come.
             with contextlib.suppress(OSError):
@@ -70,12 +84,41 @@ class Echoes:
             self._stop.wait(max(0.0, due - time.monotonic()))
 
     def _receive(self) -> None:
-        while not self._stop.is_set():
+        until = 0.0
+        while not until or time.monotonic() < until:
+            if self._stop.is_set() and not until:
+                until = time.monotonic() + DRAIN_S
             try:
-                data = self._socket.recv(65536)
+                data, came, _ = receive(self._socket)
             except OSError:
+                if until:
+                    return
                 continue
-            self._came.setdefault(int.from_bytes(data[:8], "big"), time.monotonic_ns())
+            number, there, back = STAMPS.unpack_from(data)
+            # Both ways, without the peer's own time.
+            self._took.setdefault(number, there - self._sent[number] + came - back)
+
+
+def stamped(address: tuple[str, int]) -> socket.socket:
+    """A socket whose packets the kernel stamps when they come, and does not drop."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
+    made.bind(address)
+    return made
+
+
+def receive(of: socket.socket) -> tuple[bytes, int, tuple[str, int]]:
+    """A packet, when the kernel had it by its monotonic clock, and who sent it.
+
+    The kernel stamps by the wall clock, which a test may have stepped since: then the packet
+    came now, which makes one look too slow, and no effect.
+    """
+    data, notes, _, sender = of.recvmsg(65536, socket.CMSG_SPACE(TIMESPEC.size))
+    now = time.monotonic_ns()
+    seconds, rest = TIMESPEC.unpack(notes[0][2][: TIMESPEC.size])
+    age = time.time_ns() - (seconds * 1_000_000_000 + rest)
+    return data, now - age if 0 <= age < 60_000_000_000 else now, sender
 
 
 class Lines:
@@ -110,12 +153,13 @@ class Gaps(Lines):
 
 def echo_server() -> None:
     """Send every packet back; count what comes to the discard port into a file."""
-    echo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    echo.bind(("0.0.0.0", ECHO_PORT))  # noqa: S104 - in a namespace of its own
+    echo = stamped(("0.0.0.0", ECHO_PORT))  # noqa: S104 - in a namespace of its own
     threading.Thread(target=_count, daemon=True).start()
     while True:
-        data, sender = echo.recvfrom(65536)
-        echo.sendto(data, sender)
+        data, came, sender = receive(echo)
+        (number, _, _) = STAMPS.unpack_from(data)
+        stamps = STAMPS.pack(number, came, time.monotonic_ns())
+        echo.sendto(stamps + data[STAMPS.size :], sender)
 
 
 def _count() -> None:

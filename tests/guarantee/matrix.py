@@ -72,6 +72,13 @@ CASES = (
          {"by": "name", "what": "writer", "action": "pause", "period_ms": 2000}, "gap"),
 )  # fmt: skip
 
+ELSEWHERE = {
+    "power": "tests/lab/test_power.py",
+    **{f"kube-{one}": "tests/kube/test_deaths.py" for one in ("cordon", "deny", "pause", "scale")},
+}
+"""Kinds that no node holds but the controller's host, to tests of what dies there: a machine of the
+matrix has neither a BMC nor an API server that would show the effect."""
+
 DEATHS = {
     "nothing dies": "the lease ends as planned and is disarmed by the controller",
     "controller killed": "its connection ends in the middle of the window",

@@ -53,7 +53,7 @@ class ApiServer:
     Attributes:
         kubeconfig: path of a file whose ``context`` is an administrator's (``system:masters``).
         context: name of the context, and of the cluster in it.
-        url: where it listens. ca: path of the authority of its certificate, PEM.
+        url: where it listens, on port ``port``. ca: path of the authority of its certificate, PEM.
         admin: the administrator's token.
     """
 
@@ -63,13 +63,16 @@ class ApiServer:
         self._directory, self.context = directory, context
         directory.mkdir(parents=True, exist_ok=True)
         self._ports = kube.Ports(*_free_ports(3))
-        self.url = f"https://127.0.0.1:{self._ports.https}"
+        self.port = self._ports.https
+        self.url = f"https://127.0.0.1:{self.port}"
         authority = Authority(directory, "kubernetes ca")
         pair = authority.sign("127.0.0.1", "localhost", "kubernetes.default.svc")
         self.ca, self.admin = authority.ca, secrets.token_hex(16)
+        self._clients = directory / "client-ca.pem"
+        self.trust(self.ca)
         self._key = rsa.generate_private_key(65537, 2048)
         self._files = kube.Files(
-            str(pair.cert), str(pair.key), str(self.ca), str(directory / "sa.key"),
+            str(pair.cert), str(pair.key), str(self._clients), str(directory / "sa.key"),
             str(directory / "certs"), str(directory / "tokens.csv"),
         )  # fmt: skip
         _private(directory / "sa.key", self._key.private_bytes(
@@ -93,6 +96,11 @@ class ApiServer:
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self.close()
+
+    def trust(self, authority: Path) -> None:
+        """Before the start: take client certificates of this authority too (PEM)."""
+        with open(self._clients, "ab") as file:
+            file.write(authority.read_bytes())
 
     # ---- Life and death ----
 
@@ -135,7 +143,7 @@ class ApiServer:
 
     def request(
         self, method: str, path: str, body: Any = None, *, token: str = "",
-        content_type: str = "", timeout_s: float = 10.0,
+        content_type: str = "", timeout_s: float = 60.0,
     ) -> tuple[int, dict[str, Any]]:  # fmt: skip
         """Status and JSON of one request, as the administrator or by another token.
 
@@ -157,6 +165,9 @@ class ApiServer:
             connection.close()
         if not answer.headers.get("Content-Type", "").startswith("application/json"):
             return answer.status, {"text": data.decode(errors="replace")}
+        # A watch answers with an event a line, if any, of which the first will do.
+        if "watch=" in path:
+            data = data.partition(b"\n")[0] or b"{}"
         return answer.status, json.loads(data)
 
     def done(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
@@ -267,9 +278,7 @@ class ApiServer:
 
     def _connection(self, timeout_s: float) -> http.client.HTTPSConnection:
         trust = ssl.create_default_context(cafile=str(self.ca))
-        return http.client.HTTPSConnection(
-            "127.0.0.1", self._ports.https, timeout=timeout_s, context=trust
-        )
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout_s, context=trust)
 
     def _etcd(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self._ports.etcd, timeout=10)

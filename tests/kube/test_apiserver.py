@@ -94,6 +94,19 @@ def test_custom_resources_are_checked_by_their_schema(apiserver: ApiServer) -> N
     assert apiserver.done("GET", f"{GSLBS}/schema")["status"] == said
 
 
+def test_an_empty_string_is_a_string(apiserver: ApiServer) -> None:
+    """A vendored library took it for null, until scripts/kube-apiserver.sh mended it."""
+    apiserver.crds("Bundle")
+    path = "/apis/fleet.cattle.io/v1alpha1/namespaces/default/bundles"
+    bundle = {"apiVersion": "fleet.cattle.io/v1alpha1", "kind": "Bundle", "spec": {}}
+    apiserver.done("POST", path, {**bundle, "metadata": {"name": "empty"}})
+    for message in ("", 1, None):
+        word = {"type": "Ready", "status": "True", "message": message}
+        change = {"status": {"conditions": [word]}}
+        status, _ = apiserver.request("PATCH", f"{path}/empty/status", change)
+        assert status == (200 if message == "" else 422), message
+
+
 @pytest.mark.parametrize("kind", [one["spec"]["names"]["kind"] for one in kube.crds()])
 def test_every_definition_is_taken_as_it_is(apiserver: ApiServer, kind: str) -> None:
     """A schema that is not structural is stored, and then not obeyed."""

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An incident's round trips, exported, reproduced, replayed and compared; end to end in the lab.
-
-scripts/test-paths.sh runs it, when nothing else runs.
-"""
+"""An incident's round trips, exported, reproduced, replayed and compared; end to end in the lab."""
 
 from __future__ import annotations
 
@@ -29,6 +26,9 @@ QUIET_S = 5
 
 HELD_S = (22, 38)
 """Inside the time in which the experiment holds its longest round trip."""
+
+BAR_PPM = 50_000
+"""5 %, which is more than a millisecond on every step of this incident."""
 
 TIMEOUT_S = 400
 """A minute's fault, on a machine that is three times slower than it should be."""
@@ -93,11 +93,26 @@ def replay_error(report: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_an_incident_is_reproduced_and_compared(drill: Drill) -> None:
-    """The replay's round trips are known beside the recorded ones, and signed for.
+def replay(drill: Drill, again: Path) -> dict[str, Any]:
+    """Run the reproduction: valid, proven clean, and its verdict no better than its number."""
+    done = drill.run(again, timeout_s=TIMEOUT_S)
+    report = drill.report()
+    assert report["verdict"]["outcome"] == "completed", done.stdout + done.stderr
+    assert report["clean"]["proven"] is True
+    assert drill.leftovers() == []
+    objective = replay_error(report)
+    found = objective["measurement"]
+    assert found["status"] == "measured", found["reason"]
+    assert (objective["judgement"] == "met") == (found["hi"] <= BAR_PPM)
+    assert (objective["judgement"] == "missed") == (found["lo"] > BAR_PPM)
+    return objective
 
-    How near they come depends on what else the machine does, as routers in user-mode-linux add
-    delays of their own: the bar of 5 % or 1 ms is not asserted, but a miss is never green.
+
+def test_an_incident_is_reproduced_and_compared(drill: Drill) -> None:
+    """The replay's round trips are as recorded: within 5 % or 1 ms at the 95th percentile.
+
+    Routers in user-mode-linux add delays of their own while the machine does other work, so a
+    replay that missed it is made once more; a miss is never green.
     """
     evidence, when = incident(drill)
     again = drill.home / "again.yaml"
@@ -110,19 +125,11 @@ def test_an_incident_is_reproduced_and_compared(drill: Drill) -> None:
     named = yaml.safe_load(again.read_text())["metadata"]["incident"]
     assert named["sha256"] == hashlib.sha256(evidence.read_bytes()).hexdigest()
 
-    done = drill.run(again, timeout_s=TIMEOUT_S)
-    report = drill.report()
-    assert report["verdict"]["outcome"] == "completed", done.stdout + done.stderr
-    assert report["clean"]["proven"] is True
-    assert drill.leftovers() == []
-    objective = replay_error(report)
-    found = objective["measurement"]
-    assert found["status"] == "measured", found["reason"]
-    assert found["hi"] <= 1_000_000
-    assert (objective["judgement"] == "met") == (found["hi"] <= 50_000)
-    assert (objective["judgement"] == "missed") == (found["lo"] > 50_000)
-    warnings.warn(f"replay-error: {found['lo']} to {found['hi']} ppm, {found['parts']}, "
-                  f"{found['details']['apart_ns']} ns", stacklevel=1)  # fmt: skip
+    objective = replay(drill, again)
+    if objective["judgement"] != "met":
+        warnings.warn(f"made again, it missed: {objective['measurement']['hi']} ppm", stacklevel=1)
+        objective = replay(drill, again)
+    assert objective["judgement"] == "met", objective["measurement"]
     drawn = (drill.run_directory / "report.html").read_text(encoding="utf-8")
     assert 'class="recorded"' in drawn and "Every step in numbers" in drawn
     verified = drill.gameday("verify", str(drill.run_directory))

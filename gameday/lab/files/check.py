@@ -9,6 +9,7 @@ Prints JSON; everything is asked at once, in threads.
 import http.client
 import json
 import socket
+import ssl
 import struct
 import sys
 from collections.abc import Callable
@@ -124,6 +125,50 @@ def check_anycast(name: str) -> str | None:
     return None
 
 
+def check_kubernetes(name: str) -> str | None:
+    """The API server is ready, every node of the site is, and the ingress serves."""
+    own = TARGETS["kubernetes"][name]
+    nodes = asked(own, "/api/v1/nodes")["items"]
+    good = {one["metadata"]["name"] for one in nodes if is_ready(one)}
+    if silent := sorted(set(own["nodes"]) - good):
+        return f"Kubernetes of {name}: not ready: {', '.join(silent)}"
+    if not own["ingress"]:
+        return None
+    deployment = asked(own, "/apis/apps/v1/namespaces/ingress/deployments/ingress")
+    if not deployment.get("status", {}).get("readyReplicas"):
+        return f"Kubernetes of {name}: the ingress has no ready replica"
+    gslb = asked(own, "/apis/k8gb.absa.oss/v1beta1/namespaces/ingress/gslbs/app")
+    records = gslb.get("status", {}).get("healthyRecords", {}).get(TARGETS["name"], [])
+    wanted = len(TARGETS["ingress"])
+    if len(records) != wanted:
+        return f"Kubernetes of {name}: its Gslb has {len(records)} of {wanted} addresses"
+    return None
+
+
+def is_ready(one: dict[str, Any]) -> bool:
+    conditions = one.get("status", {}).get("conditions", [])
+    return ("Ready", "True") in {(each["type"], each["status"]) for each in conditions}
+
+
+def asked(own: dict[str, Any], path: str) -> dict[str, Any]:
+    """JSON of one request to an API server, as the lab's administrator."""
+    files = TARGETS["kubernetes_files"]
+    trust = ssl.create_default_context(cafile=f"{files}/ca.crt")
+    trust.load_cert_chain(f"{files}/admin.crt", f"{files}/admin.key")
+    connection = http.client.HTTPSConnection(
+        own["address"], own["port"], timeout=TIMEOUT_S, context=trust
+    )
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        found: dict[str, Any] = json.loads(answer.read())
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise OSError(f"{path}: {found.get('message', answer.status)}")
+    return found
+
+
 def check_ssh(name: str) -> str | None:
     with socket.create_connection((TARGETS["ssh"][name], 22), SSH_TIMEOUT_S) as tcp:
         tcp.settimeout(SSH_TIMEOUT_S)
@@ -170,6 +215,8 @@ def check(everything: bool) -> dict[str, Any]:
         jobs += [("postgresql", check_postgresql, n) for n in TARGETS["postgresql"]]
     if everything and "galera" in TARGETS["parts"]:
         jobs += [("galera", check_galera, n) for n in TARGETS["galera"]]
+    if everything and "kubernetes" in TARGETS["parts"]:
+        jobs += [("Kubernetes", check_kubernetes, n) for n in TARGETS["kubernetes"]]
     if everything and "bird2" in TARGETS["parts"]:
         jobs += [("anycast", check_anycast, "")]
     with ThreadPoolExecutor(len(jobs)) as pool:

@@ -75,7 +75,9 @@ def start(service: dict[str, Any]) -> subprocess.Popen[bytes]:
 
 
 def may_start(service: dict[str, Any]) -> bool:
-    """Whether what the service waits for is there."""
+    """Whether what the service waits for is there, and nobody holds it back."""
+    if os.path.exists(f"/run/lab-hold-{service['name']}"):
+        return False
     return not service["after"] or os.path.exists(service["after"])
 
 

@@ -17,6 +17,8 @@ class Part:
         packages: Debian packages it comes from.
         disks: directories that are file systems of their own.
         ip: lines for ``ip -batch``: addresses and routes beside those of every node.
+        links: path below the node's directory to one below the lab's, of a file that the lab made
+            once for all nodes (``Optional.prepare``).
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -24,6 +26,7 @@ class Part:
     packages: tuple[str, ...] = ()
     disks: tuple[str, ...] = ()
     ip: tuple[str, ...] = ()
+    links: dict[str, str] = field(default_factory=dict)
 
 
 DATABASE_PASSWORD = {"gameday-lab/database.password": "gameday\n"}

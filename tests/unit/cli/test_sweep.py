@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from gameday.cli.main import cli
 from gameday.cli.sweep import done_lines, look_lines
 from gameday.conduct.sweep import Swept, require_clean
-from gameday.errors import EXIT_NOT_CLEAN, NotProvenClean
+from gameday.errors import EXIT_NOT_CLEAN, InvalidInput, NotProvenClean
 
 CLEAN = Swept("a", True)
 LEFT = Swept("b", True, left=("ipset gd-1: remove with `ipset destroy gd-1`",))
@@ -37,3 +40,12 @@ def test_lines() -> None:
     assert look_lines([CLEAN, LEFT, SILENT]) == [f"b: {LEFT.left[0]}"]
     told = done_lines([Swept("b", True, done=("x",), trouble=("y",))])
     assert told == ["b: ended x", "b: trouble: y"]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"), [([], "no site names a cluster"), (["e-1"], "looks at no node")]
+)
+def test_clusters_that_nobody_names(more: list[str], told: str) -> None:
+    estate = Path(__file__).parents[2] / "cases" / "inventory" / "estate.ini"
+    with pytest.raises(InvalidInput, match=told):
+        cli.main(["sweep", "--clusters", "-i", str(estate), *more], standalone_mode=False)

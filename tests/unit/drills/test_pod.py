@@ -148,6 +148,61 @@ def test_files_that_a_pod_would_not_have(home: Path, change: dict[str, str], sai
     assert caught.value.problems and not (home / "kept").exists()
 
 
+def clusters(home: Path, user: dict[str, Any], **variables: str) -> None:
+    """Frankfurt has a cluster; this user of its kubeconfig asks it."""
+    _, inventory = estate.make(home)
+    data = yaml.safe_load(inventory.read_text(encoding="utf-8"))
+    own = variables or {"gameday_kubeconfig": "kube", "gameday_context": "c"}
+    data["all"]["children"]["sites"]["children"]["frankfurt"]["vars"] = own
+    inventory.write_text(yaml.safe_dump(data), encoding="utf-8")
+    config = {"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+              "clusters": [{"name": "c", "cluster": {"server": "https://c"}}],
+              "users": [{"name": "u", "user": user}]}  # fmt: skip
+    (home / "estate/kube").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def test_a_kubeconfig_goes_along_and_gives_no_token(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clusters(home, {"token": "never-shown"})
+    add()
+    out = capsys.readouterr().out
+    assert f"={home}/estate/kube" in out and "never-shown" not in out
+    first, sweeper = yaml.safe_load_all(out)
+    inside = first["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert not inside["automountServiceAccountToken"]
+    assert sweeper["metadata"]["name"] == "gameday-q-sweep"
+    assert "estate/kube" in {one["path"] for one in inside["volumes"][0]["secret"]["items"]}
+
+
+@pytest.mark.parametrize(
+    "user", [{"client-certificate": "c.pem"}, {"exec": {"command": "aws"}}, {"tokenFile": "/t"}]
+)
+def test_a_kubeconfig_that_needs_more_than_itself(home: Path, user: dict[str, Any]) -> None:
+    clusters(home, user)
+    with pytest.raises(InvalidInput, match="kubeconfigs name") as caught:
+        add()
+    assert caught.value.problems == (f"{home}/estate/kube: {next(iter(user))}",)
+
+
+def test_in_cluster_gets_the_service_account_and_a_job_is_not_asked_for_its_date(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clusters(home, {}, gameday_kubernetes="in-cluster")
+    add("--as", "job")
+    out = capsys.readouterr().out
+    found = yaml.safe_load(out)
+    inside = found["spec"]["template"]["spec"]
+    assert (found["kind"], found["metadata"]["name"]) == ("Job", "gameday-q-now")
+    assert (inside["serviceAccountName"], inside["automountServiceAccountToken"]) == (
+        "gameday",
+        True,
+    )
+    assert "as the service account gameday" in out
+    command = inside["containers"][0]["command"]
+    assert command[:4] == ["gameday", "schedule", "run", "q"] and "--if-due" not in command
+
+
 def test_cron_fields_hold_every_date() -> None:
     """Read by crontab's rules, they are never fewer than the calendar's."""
     assert cron.fields(parse("quarterly")) == "0 0 1 1,4,7,10 *"

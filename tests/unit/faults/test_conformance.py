@@ -195,6 +195,12 @@ def test_partition_says_what_is_missing(missing: str) -> None:
     assert TABLE["noop"].available(facts) is None
 
 
+def test_every_kind_meets_deaths_somewhere() -> None:
+    root = Path(__file__).resolve().parents[3]
+    assert {case.kind for case in matrix.CASES} | set(matrix.ELSEWHERE) == set(TABLE)
+    assert all((root / path).is_file() for path in matrix.ELSEWHERE.values())
+
+
 @pytest.mark.parametrize("case", matrix.CASES, ids=lambda case: case.name)
 def test_the_guarantees_matrix_speaks_as_the_kinds_do(case: matrix.Case) -> None:
     """A spec of another shape would be refused, and its cells would show nothing."""

@@ -10,13 +10,22 @@ import pytest
 import yaml
 
 from gameday.errors import CannotRun
-from gameday.lab import nodes, optional
+from gameday.lab import kube, nodes, optional
 from gameday.lab import topology as t
 from gameday.lab.inventory import render
 
 
+@pytest.fixture(autouse=True)
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the place of the API server's program, which units of a lab are made without."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    kube.program().parent.mkdir(parents=True)
+    kube.program().touch(mode=0o755)
+
+
 def services(tmp_path: Path, parts: tuple[str, ...]) -> set[str]:
     keys = nodes.make_keys(tmp_path)
+    optional.prepare(parts, tmp_path)
     found = set()
     for one in t.NODES:
         home = nodes.make_node(tmp_path, one, keys, parts)
@@ -47,7 +56,9 @@ def test_a_part_that_is_asked_for_has_its_role_and_programs(name: str) -> None:
     parts = optional.chosen((), [name])
     roles = yaml.safe_load(render("/x", parts))["all"]["children"]["roles"]["children"]
     assert optional.TABLE[name].role in roles
-    assert set(optional.programs(parts)) > set(optional.programs(DEFAULT))
+    more = set(optional.programs(parts)) > set(optional.programs(DEFAULT))
+    kube.program().unlink()
+    assert more != bool(optional.missing(parts)), "programs from packages, or one that is built"
 
 
 def test_routers_carry_the_anycast_address_only_where_it_is_asked_for(tmp_path: Path) -> None:
@@ -81,4 +92,5 @@ def test_nodes_run_no_service_of_a_part_left_out(tmp_path: Path) -> None:
     everything = services(tmp_path / "a", optional.chosen((), EXTRA))
     left = services(tmp_path / "b", optional.chosen(["monitoring"]))
     extra = {"bird", "vip-check", "unbound", "powerdns", "postgres", "mariadb"}
+    extra |= {"kube-apiserver", "kube-etcd", "kube-node", "kube-site"}
     assert everything - left == {"prometheus", "alertmanager", *extra}

@@ -139,6 +139,35 @@ def test_spread_pairs_are_candidates_and_never_there_and_back(
     assert len({frozenset(pair) for pair in found}) == len(found)
 
 
+@given(
+    st.sets(st.tuples(st.sampled_from(FIVE), st.sampled_from(FIVE))), st.integers(0, 8),
+    st.dictionaries(st.sampled_from(FIVE), st.sampled_from("xyz")),
+)  # fmt: skip
+def test_spread_pairs_take_the_least_used_each_time(
+    candidates: set[Pair], limit: int, sites: dict[str, str]
+) -> None:
+    def site(node: str) -> str:
+        return sites.get(node, "x")
+
+    def rank(pair: Pair) -> int:
+        return int(pair[0] == FIVE[0])
+
+    wanted: list[Pair] = []
+    while len(wanted) < limit:
+        taken = [node for pair in wanted for node in pair]
+        between = [{site(a), site(b)} for a, b in wanted]
+        left = [p for p in candidates if p not in wanted and p[::-1] not in wanted]
+        if not left:
+            break
+        wanted.append(
+            min(left, key=lambda p: (
+                rank(p), taken.count(p[0]) + taken.count(p[1]),
+                between.count({site(p[0]), site(p[1])}), p,
+            ))
+        )  # fmt: skip
+    assert spread_pairs(candidates, limit, rank, site) == tuple(wanted)
+
+
 def test_spread_pairs_see_every_node_before_one_twice() -> None:
     candidates = {(a, b) for a in "ab" for b in "cd"}
     assert spread_pairs(candidates, 2, lambda _: 0, lambda node: node) == (("a", "c"), ("b", "d"))

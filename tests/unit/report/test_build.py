@@ -102,6 +102,22 @@ def test_a_contradicted_prediction_is_a_finding_where_all_objectives_are_met() -
     assert result_of(found) == "WARNED"
 
 
+def test_an_inventory_that_is_not_its_clusters_is_a_finding_where_all_objectives_are_met() -> None:
+    record = make_record()
+    finding = {
+        "level": "unknown",
+        "where": "fra",
+        "what": "its cluster did not answer",
+        "todo": "x",
+    }
+    data = {"clusters": [], "findings": [finding]}
+    compared = Event(0, record.events[0].at_ns, record.events[0].wall_ns, kinds.COMPARED, data)
+    found = build_report(Record(record.plan, [*record.events, compared], record.samples))
+    assert found["verdict"]["verdict"] == "met"
+    assert found["findings"] == ["inventory: fra: its cluster did not answer; x"]
+    assert result_of(found) == "WARNED"
+
+
 def test_not_clean_wins() -> None:
     found = report(clean=False, abort_ns=5 * S, detected_ns=None)
     assert (found["verdict"]["verdict"], found["verdict"]["exit_code"]) == ("not-clean", 4)

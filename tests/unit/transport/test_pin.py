@@ -44,6 +44,7 @@ def test_the_first_of_two_keys_counts_as_paramiko_has_it(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "line",
     [f"# 10.0.0.1 ssh-ed25519 {ONE}", "10.0.0.1 ssh-ed25519", "10.0.0.1 ssh-ed25519 x",
+     f"10.0.0.1 ssh-ed25519 {ONE[:7]}!!!{ONE[8:]}",
      f"10.0.0.1 ssh-other {ONE}", f"@revoked 10.0.0.1 ssh-ed25519 {ONE}",
      f"10.0.0.* ssh-ed25519 {ONE}", f"110.0.0.1 ssh-ed25519 {ONE}"],
 )  # fmt: skip

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's own controllers of a site, against a real API server; the test is the kubelet.
+
+tests/lab has them in a whole lab, with the lab's kubelet. Kubernetes 1.20, no supported version.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from gameday import clock
+from gameday.lab import certificates
+from gameday.lab import topology as t
+from gameday.lab.parts import kube_objects
+from tests.kube.apiserver import ApiServer
+
+NODE = "fra-2"
+PODS = "/api/v1/namespaces/ingress/pods"
+DEPLOYMENT = "/apis/apps/v1/namespaces/ingress/deployments/ingress"
+GSLB = "/apis/k8gb.absa.oss/v1beta1/namespaces/ingress/gslbs/app"
+FLEET = "/apis/fleet.cattle.io/v1alpha1/namespaces/fleet-local"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{NODE}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A site's API server with its controllers; one node, that nothing renews the Lease of."""
+    home = tmp_path_factory.mktemp("site")
+    own = home / "controllers"
+    own.mkdir()
+    authority = certificates.Authority(own)
+    authority.sign("site", "gameday-lab:site", "system:masters")
+    server = ApiServer(home / "server")
+    server.trust(own / "ca.crt")
+    with server:
+        # It asks the server by the certificate that the server has.
+        (own / "ca.crt").write_bytes(server.ca.read_bytes())
+        told = {"site": "frankfurt", "port": server.port, "ingress": "198.18.10.12", "others": {}}
+        (own / "site.json").write_text(json.dumps(told))
+        (own / "objects.json").write_text(json.dumps(kube_objects.objects("frankfurt")))
+        server.done("POST", "/api/v1/nodes", {
+            "metadata": {"name": NODE, "labels": kube_objects.labels(t.node(NODE))},
+        })  # fmt: skip
+        beat(server)
+        with open(home / "site.log", "wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(t.FILES / "kube_site.py"), str(own / "site.json")],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        yield server
+        process.kill()
+        process.wait()
+
+
+def beat(server: ApiServer) -> None:
+    """One heartbeat of the node: its Lease, and Ready in its status."""
+    moment = f"2026-01-01T00:00:{clock.mono_ns() // clock.NS_PER_MS % 60_000 / 1000:09.6f}Z"
+    spec = {"holderIdentity": NODE, "renewTime": moment}
+    if server.request("PATCH", LEASE, {"spec": spec})[0] == 404:
+        server.done("POST", LEASE.rpartition("/")[0], {"metadata": {"name": NODE}, "spec": spec})
+    words = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
+    server.done("PATCH", f"/api/v1/nodes/{NODE}/status", {"status": {"conditions": [words]}})
+
+
+def until(server: ApiServer, condition: Callable[[], bool], what: str, beats: bool = True) -> None:
+    """Wait, with or without heartbeats meanwhile."""
+
+    def look() -> bool:
+        if beats:
+            beat(server)
+        return condition()
+
+    server.wait(look, what)
+
+
+def pods(server: ApiServer) -> list[dict[str, Any]]:
+    return list(server.done("GET", PODS)["items"])
+
+
+def serve(server: ApiServer) -> str:
+    """Play the kubelet until one pod is bound and ready; its name."""
+
+    def bound() -> bool:
+        for one in pods(server):
+            name = one["metadata"]["name"]
+            if "deletionTimestamp" in one["metadata"]:
+                server.request("DELETE", f"{PODS}/{name}", {"gracePeriodSeconds": 0})
+        return any(one["spec"].get("nodeName") == NODE for one in pods(server))
+
+    until(server, bound, "a pod is bound")
+    (one,) = [each for each in pods(server) if each["spec"].get("nodeName")]
+    name = str(one["metadata"]["name"])
+    status = {
+        "phase": "Running", "podIP": "198.18.10.12", "podIPs": [{"ip": "198.18.10.12"}],
+        "conditions": [{"type": "Ready", "status": "True"}],
+    }  # fmt: skip
+    server.done("PATCH", f"{PODS}/{name}/status", {"status": status})
+    until(server, lambda: health(server) == "Healthy", "k8gb's status says healthy")
+    return name
+
+
+def health(server: ApiServer) -> str:
+    status = server.request("GET", GSLB)[1].get("status", {})
+    return str(status.get("serviceHealth", {}).get(t.APP_NAME, ""))
+
+
+def test_scaled_to_zero_and_back(site: ApiServer) -> None:
+    name = serve(site)
+    found = site.done("GET", DEPLOYMENT)["status"]
+    assert (found["readyReplicas"], found["replicas"]) == (1, 1)
+    assert site.done("GET", GSLB)["status"]["healthyRecords"] == {t.APP_NAME: ["198.18.10.12"]}
+    site.done("PATCH", DEPLOYMENT, {"spec": {"replicas": 0}})
+    until(
+        site, lambda: "deletionTimestamp" in site.done("GET", f"{PODS}/{name}")["metadata"],
+        "the pod has to go",
+    )  # fmt: skip
+    until(site, lambda: health(site) == "Unhealthy", "k8gb's status says so")
+    assert site.done("GET", GSLB)["status"]["healthyRecords"] == {t.APP_NAME: []}
+    bundle = f"{FLEET}/bundles/platform-ingress"
+    until(
+        site, lambda: site.done("GET", bundle)["status"]["display"]["state"] == "Modified",
+        "Fleet says that it was changed by hand",
+    )  # fmt: skip
+    assert site.done("GET", DEPLOYMENT)["spec"]["replicas"] == 0, "and leaves it"
+    site.done("PATCH", DEPLOYMENT, {"spec": {"replicas": 1}})
+    assert serve(site) != name
+    until(
+        site, lambda: site.done("GET", bundle)["status"]["display"]["state"] == "Ready",
+        "Fleet is content",
+    )  # fmt: skip
+
+
+def test_nothing_is_written_while_nothing_happens(site: ApiServer) -> None:
+    """A watch of them tells only what happened."""
+    serve(site)
+    written = (
+        DEPLOYMENT, GSLB, f"{FLEET}/gitrepos/platform", f"{FLEET}/bundles/platform-ingress",
+        "/apis/discovery.k8s.io/v1beta1/namespaces/ingress/endpointslices/ingress-lab",
+    )  # fmt: skip
+
+    def versions() -> list[str]:
+        return [site.done("GET", path)["metadata"]["resourceVersion"] for path in written]
+
+    until(site, lambda: settled(site, versions), "no version changes for two seconds")
+
+
+def settled(server: ApiServer, versions: Callable[[], list[str]]) -> bool:
+    before = versions()
+    for _ in range(8):
+        beat(server)
+        clock.sleep_until_mono(clock.mono_ns() + 250 * clock.NS_PER_MS)
+    return versions() == before
+
+
+def test_fleet_corrects_drift_where_it_is_asked_to_and_not_while_paused(site: ApiServer) -> None:
+    serve(site)
+    repo = f"{FLEET}/gitrepos/platform"
+    site.done("PATCH", repo, {"spec": {"correctDrift": {"enabled": True}, "paused": True}})
+    site.done("PATCH", DEPLOYMENT, {"spec": {"replicas": 0}})
+    until(
+        site, lambda: site.done("GET", repo)["status"]["display"]["state"] == "Modified",
+        "a paused one says so",
+    )  # fmt: skip
+    assert site.done("GET", DEPLOYMENT)["spec"]["replicas"] == 0
+    site.done("PATCH", repo, {"spec": {"paused": False}})
+    until(
+        site, lambda: site.done("GET", DEPLOYMENT)["spec"]["replicas"] == 1, "it is put back"
+    )  # fmt: skip
+    site.done("PATCH", repo, {"spec": {"correctDrift": {"enabled": False}}})
+
+
+def test_a_drained_node_takes_no_pod_until_it_is_uncordoned(site: ApiServer) -> None:
+    name = serve(site)
+    site.done("PATCH", f"/api/v1/nodes/{NODE}", {"spec": {"unschedulable": True}})
+    site.done("POST", f"{PODS}/{name}/eviction", {
+        "apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name},
+    })  # fmt: skip
+    until(
+        site, lambda: any(not one["spec"].get("nodeName") for one in pods(site)),
+        "another pod waits for a node",
+    )  # fmt: skip
+    until(site, lambda: health(site) == "Unhealthy", "no endpoint is ready")
+    site.done("PATCH", f"/api/v1/nodes/{NODE}", {"spec": {"unschedulable": None}})
+    assert serve(site) != name
+
+
+def test_a_node_that_is_not_heard_of_is_not_ready_and_neither_are_its_pods(
+    site: ApiServer,
+) -> None:
+    serve(site)
+
+    def ready() -> str:
+        found = site.done("GET", f"/api/v1/nodes/{NODE}")["status"]["conditions"]
+        return next(str(one["status"]) for one in found if one["type"] == "Ready")
+
+    begin = clock.mono_ns()
+    site.wait(lambda: ready() == "Unknown", "its Lease is too old")
+    assert clock.mono_ns() - begin > 4 * clock.NS_PER_S, "not before its grace is over"
+    site.wait(lambda: health(site) == "Unhealthy", "what runs there serves nobody")
+
+    def taints() -> set[str]:
+        spec = site.done("GET", f"/api/v1/nodes/{NODE}")["spec"]
+        return {one["key"] for one in spec.get("taints", [])}
+
+    site.wait(lambda: taints() == {"node.kubernetes.io/unreachable"}, "it is tainted as such")
+    events = site.done("GET", "/api/v1/namespaces/default/events")["items"]
+    assert "NodeNotReady" in {one["reason"] for one in events}
+    until(site, lambda: not taints(), "it is heard of again")
+
+
+def test_the_controllers_go_on_where_the_api_server_was_away(site: ApiServer) -> None:
+    serve(site)
+    site.stop()
+    site.start()
+    site.done("PATCH", DEPLOYMENT, {"spec": {"replicas": 0}})
+    until(site, lambda: health(site) == "Unhealthy", "they obey again")
+    site.done("PATCH", DEPLOYMENT, {"spec": {"replicas": 1}})
+    serve(site)
