@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from gameday.conduct.limits import PARALLEL_NODES, RELAYED_NODES
@@ -62,6 +63,10 @@ class Fleet:
             except GamedayError as error:
                 errors[node] = error
         return answers, errors
+
+    def urgent(self) -> AbstractContextManager[None]:
+        """While this lasts, remote workers fetch nothing: what is asked is answered sooner."""
+        return self._workers.urgent()
 
     def close(self) -> None:
         """Close all connections; what runs on the nodes goes on."""

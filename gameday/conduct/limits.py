@@ -11,10 +11,13 @@ PARALLEL_NODES = 64
 RELAYED_NODES = 1024
 """The same where remote workers talk to the nodes, and threads only wait for their batches."""
 
-RELAYED_ROUNDS = 4
+EXEMPT_ROUNDS = 2
+"""Proving the exemption asks twice: a counter, and whether it has grown."""
+
+RELAYED_ROUNDS = 5
 """Behind workers a question to all nodes takes a round of batches, as long as preflight's slowest
-took, which had waited for a batch too. Arming and proving the exemption are three rounds: the lead,
-the time to be steady and the time for the last samples grow by so many."""
+took. Arming and proving the exemption are three rounds, after the batch that is under way, and one
+is to spare: the lead, the time to be steady and the time for the last samples grow by so many."""
 
 RELAYED_NS_MAX = 300 * NS_PER_S
 """Nodes refuse leases more than ten minutes ahead, and nobody waits half of that gladly."""

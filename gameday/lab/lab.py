@@ -171,10 +171,14 @@ class Lab:
             process = subprocess.Popen(
                 list(argv), stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd="/",
                 start_new_session=True,
-                env={"PATH": system.PATH, MARK: self.name, "HOME": "/root",
+                env={"PATH": system.PATH, **self.mark(), "HOME": "/root",
                      "TMPDIR": "/tmp"},  # noqa: S108 - user-mode-linux keeps its memory file there
             )  # fmt: skip
         return process.pid
+
+    def mark(self) -> dict[str, str]:
+        """What every process of this lab has in its environment, so that it is found again."""
+        return {MARK: self.name}
 
     def down(self) -> list[str]:
         """Remove all of it, whatever is left of it; idempotent.

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,12 +60,11 @@ def ask(lab: Lab, command: str) -> dict[str, Any]:
         command,
         json.dumps(_targets(lab.state, lab.parts())),
     ]
-    kinds = ["--net"]  # The node's own files do not have the checker.
-    import subprocess
-
+    # Its network alone: the node's own files do not have the checker.
     done = subprocess.run(
-        ["nsenter", "-t", str(lab.pid("mon-1")), *kinds, *argv],
+        ["nsenter", "-t", str(lab.pid("mon-1")), "--net", *argv],
         capture_output=True, text=True, timeout=30, check=False,
+        env={**os.environ, **lab.mark()},  # Whoever takes the lab down ends it too.
     )  # fmt: skip
     if done.returncode != 0:
         return {"problems": [f"the checker failed: {done.stderr.strip()[-300:]}"]}

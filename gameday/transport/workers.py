@@ -3,7 +3,8 @@
 
 Calls that come while a worker is busy wait and go together in its next batch, so that five hundred
 nodes cost a few plays and not five hundred. A batch is bounded: in nodes, so that it ends long
-before a worker counts as lost, and in bytes. What a run waits for goes before what is only fetched.
+before a worker counts as lost, and in bytes. What a run waits for goes before what is only fetched,
+and while it is short of time (``urgent``) nothing is fetched: a batch would stand in its way.
 A call whose worker was lost may or may not have been carried out. Those that may be repeated go to
 the node's next worker; arming is not, and fails.
 """
@@ -12,8 +13,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -89,6 +91,7 @@ class Lane:
         self.lost_ns: int | None = None
         self._change = threading.Condition()
         self._waiting: deque[Call] = deque()
+        self._urgent = False
         self._closing = False
         self._thread = threading.Thread(
             target=self._loop, name=f"worker-{worker.name}", daemon=True
@@ -99,6 +102,12 @@ class Lane:
         """Put calls into the next batch in which there is room for them."""
         with self._change:
             self._waiting.extend(calls)
+            self._change.notify()
+
+    def urgent(self, on: bool) -> None:
+        """Whether patient calls wait until this is over."""
+        with self._change:
+            self._urgent = on
             self._change.notify()
 
     def is_lost(self) -> bool:
@@ -125,14 +134,19 @@ class Lane:
     def _gather(self) -> list[Call]:
         """The next batch's calls; none once the lane is closed and nothing waits any more."""
         with self._change:
-            self._change.wait_for(lambda: self._waiting or self._closing)
+            self._change.wait_for(lambda: self._ready() or self._closing)
             if self._waiting and not self._closing:
                 # Calls of many threads come one by one.
                 self._change.wait_for(lambda: self._closing, GATHER_S)
-            chosen = choose(self._waiting)
+            chosen = choose(self._ready())
             taken = set(map(id, chosen))
             self._waiting = deque(call for call in self._waiting if id(call) not in taken)
         return chosen
+
+    def _ready(self) -> list[Call]:
+        """What may go now; who closes waits for nothing."""
+        held = self._urgent and not self._closing
+        return [call for call in self._waiting if not (held and call.patient)]
 
     def _run(self, calls: list[Call]) -> None:
         try:
@@ -258,6 +272,17 @@ class Workers:
     def agent(self, address: Address, names: Sequence[str]) -> WorkerAgent:
         """The agent of a node that is reached through these workers, the first preferred."""
         return WorkerAgent(address, [self._lanes[name] for name in names])
+
+    @contextmanager
+    def urgent(self) -> Iterator[None]:
+        """While the run is short of time: nothing is only fetched, and no batch is in its way."""
+        try:
+            for lane in self._lanes.values():
+                lane.urgent(on=True)
+            yield
+        finally:
+            for lane in self._lanes.values():
+                lane.urgent(on=False)
 
     def close(self) -> None:
         """End all lanes."""

@@ -32,9 +32,12 @@ CONTROLLER, MANAGEMENT = "198.19.1.1", "198.19.1.2"
 PEER, OWN = "198.18.1.1", "198.18.1.2"
 """Of the link that faults may cut, tap r1 and wan0."""
 
-HALT_TIMEOUT_S = 40
-SSH_TIMEOUT_S = 30
-TOOL_TIMEOUT_S = 150
+HALT_TIMEOUT_S = 120
+SSH_TIMEOUT_S = 90
+TOOL_TIMEOUT_S = 180
+EXEC_TIMEOUT_S = 90
+"""Bounds for a machine that hangs. On a busy host everything in it takes ten times as long as it
+usually does, and a command that ends is waited for no longer."""
 
 INIT = """\
 #!/bin/sh
@@ -138,7 +141,9 @@ class SystemdMachine(Kernel):
             controller.kill()
             controller.wait()
 
-    def exec(self, *argv: str, stdin: str = "", timeout_s: float = 30, check: bool = True) -> str:
+    def exec(
+        self, *argv: str, stdin: str = "", timeout_s: float = EXEC_TIMEOUT_S, check: bool = True
+    ) -> str:
         """Output of a command inside, as root, in no session; not over the network.
 
         Raises:
@@ -183,7 +188,7 @@ class SystemdMachine(Kernel):
         """Step the node's wall clock; the monotonic one goes on."""
         self.tool("step", str(seconds))
 
-    def settled(self, timeout_s: float = 30) -> list[str]:
+    def settled(self, timeout_s: float = EXEC_TIMEOUT_S) -> list[str]:
         """Wait until systemd has nothing more to start; units that failed."""
         self.exec("systemctl", "is-system-running", "--wait", timeout_s=timeout_s, check=False)
         out = self.exec("systemctl", "list-units", "--failed", "--plain", "--no-legend")

@@ -45,6 +45,14 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdMachine]:
         yield one
 
 
+@pytest.fixture(autouse=True)
+def _booted(request: pytest.FixtureRequest) -> None:
+    """A test that killed the node, or was too slow for it, shall not fail all that come after."""
+    if "node" in request.fixturenames:
+        node: SystemdMachine = request.getfixturevalue("node")
+        node.up()
+
+
 @pytest.fixture
 def own_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdMachine]:
     """Another one, for a test that takes from a node what others rely on."""

@@ -35,6 +35,7 @@ WINDOW_S = 20
 @pytest.fixture(scope="module")
 def services(node: SystemdMachine) -> SystemdMachine:
     """The node with these services, all of them running."""
+    node.up()
     for path, text in UNITS.items():
         node.exec("sh", "-c", f"cat >{path}", stdin=text)
     node.exec("systemctl", "daemon-reload")

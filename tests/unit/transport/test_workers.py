@@ -180,6 +180,23 @@ def test_a_batch_is_bounded_in_nodes_and_what_is_waited_for_goes_first() -> None
     assert rounds == -(-500 // NODES_MAX)
 
 
+def test_nothing_is_only_fetched_while_the_run_is_short_of_time(nodes: list[Address]) -> None:
+    """What arming waits for finds its worker free; what was held back goes afterwards."""
+    workers = Workers({"west": WORKER}, "10")
+    agent = workers.agent(nodes[0], ["west"])
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with workers.urgent():
+                fetched = pool.submit(agent.poll, "run", 0, True)
+                with pytest.raises(Unreachable, match="cannot connect"):
+                    agent.call("observe", lease="1a2b3c4d")
+                assert not fetched.done()
+            with pytest.raises(Unreachable, match="cannot connect"):
+                fetched.result(timeout=60)
+    finally:
+        workers.close()
+
+
 def test_more_nodes_than_one_batch_holds_are_all_asked(
     nodes: list[Address], monkeypatch: pytest.MonkeyPatch
 ) -> None:
