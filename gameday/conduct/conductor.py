@@ -23,6 +23,7 @@ from gameday.conduct.collect import Collector, Recorder, finish
 from gameday.conduct.fleet import fleet_of
 from gameday.conduct.kube_drift import compare
 from gameday.conduct.leases import Leases, NodeState, by_node, foreign_of, leases_of
+from gameday.conduct.looks import looks
 from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, vantages
 from gameday.conduct.watcher import Watcher
 from gameday.errors import CannotRun, GamedayError, NotProvenClean, SteadyStateFailed
@@ -76,6 +77,7 @@ class Conductor:
         self.leases = Leases(self.fleet, self.recorder)
         self.acks = Acks(directory, self.recorder, watcher.note)
         self._armed: list[Lease] = []
+        self._told: set[str] = set()
         self._collectors: list[Collector] = []
         self._t0_ns: int | None = None
         self._slowest_ns = 0
@@ -246,19 +248,27 @@ class Conductor:
         self._wait_until(t0, "the nodes' kernels open the window", watch=False)
         self._step("fire", "T0: the nodes' kernels open the window by themselves")
         end = t0 + self.plan["timeline"]["faults_end_s"] * NS_PER_S
-        self._wait_until(min(t0 + NS_PER_S, end), "read the nodes back", watch=True)
-        states = self.leases.observe(self._now_active(), "active")
-        for node, found in sorted(states.items()):
-            if "foreign" in found:
-                self.watcher.note(f"{node}: part of its lease is missing")
-        self._step("faults", "faults are in effect; probes watch")
         late_ns = limits.LATE_LOOK_NS + self._relayed_ns // limits.RELAYED_ROUNDS
-        if end - clock.mono_ns() > 2 * late_ns:
-            # Counters of what the faults hit are read once more while they are there.
-            self._wait_until(end - late_ns, "the window ends by itself", watch=True)
-            self.leases.observe(self._now_active(), "active")
+        moments = [t0 + moment for moment in looks(self.plan["faults"], late_ns)]
+        self._wait_until(moments[0], "read the nodes back", watch=True)
+        looked = clock.mono_ns()
+        self._look()
+        self._step("faults", "faults are in effect; probes watch")
+        for moment in moments[1:]:
+            # Who answers slowly was asked after it, by an earlier look.
+            if moment > looked:
+                self._wait_until(moment, "the window ends by itself", watch=True)
+                looked = clock.mono_ns()
+                self._look()
         self._wait_until(end, "the window ends by itself", watch=True)
         clock.sleep_until_mono(end + limits.SETTLE_NS)
+
+    def _look(self) -> None:
+        """Read back what should be in effect now; what is missing is told once per node."""
+        for node, found in sorted(self.leases.observe(self._now_active(), "active").items()):
+            if "foreign" in found and node not in self._told:
+                self._told.add(node)
+                self.watcher.note(f"{node}: part of its lease is missing")
 
     def _now_active(self) -> list[Lease]:
         now = clock.wall_ns()

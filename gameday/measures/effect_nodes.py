@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gameday.faults.base import CONTROLLER
 from gameday.measures.words import names
 from gameday.record import kinds
 from gameday.record.record import Record
@@ -38,7 +39,10 @@ def check_nodes(record: Record, fault: str) -> tuple[bool | None, str]:
     if packets == 0:
         return False, "in place on every node, but not one packet met it"
     more = f"; {packets} packets met it" if packets else ""
-    return True, f"in effect on {names(sorted(set(wanted.values())))}, by their own kernels{more}"
+    nodes = sorted(set(wanted.values()))
+    if nodes == [CONTROLLER]:
+        return True, f"in effect, as what it was put on says{more}"
+    return True, f"in effect on {names(nodes)}, by their own kernels{more}"
 
 
 def _packets(seen: Mapping[str, list[Mapping[str, Any]]]) -> int | None:

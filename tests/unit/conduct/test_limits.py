@@ -20,11 +20,11 @@ def test_slow_nodes_and_many_leases_get_more_up_to_a_minute() -> None:
     assert lead_ns(10, 5 * S, 0, bmc=False) <= 60 * S
 
 
-def test_behind_workers_the_window_begins_after_four_rounds() -> None:
-    """Arming is one round and proving the exemption two, with room for one more."""
+def test_behind_workers_the_window_begins_after_five_rounds() -> None:
+    """A batch is under way, arming is one and proving the exemption two, with room for one more."""
     for round_s in (1, 10, 40):
         lead = lead_ns(1, round_s * S, relayed_ns(round_s * S), bmc=False)
-        assert lead == ARM_LEAD_NS + 4 * round_s * S
+        assert lead == ARM_LEAD_NS + 5 * round_s * S
 
 
 def test_no_lead_is_refused_by_nodes() -> None:
