@@ -231,10 +231,12 @@ def _spans(samples: Sequence[Seen], probe: Mapping[str, Any], lo: int, hi: int) 
     looks = looks.where((looks.end_hi >= lo) & (looks.start_lo < hi))
     if not len(looks):
         return [Span(lo, hi, "none")] if hi - lo > GAP_PERIODS * period else []
-    start = np.maximum(looks.start_lo, lo)
-    end = np.append(looks.start_lo[1:], looks.end_hi[-1])
-    alone = np.append(np.diff(looks.start_lo) > GAP_PERIODS * period, True)
-    end = np.where(alone, np.minimum(end, looks.start_lo + period), end)
+    # A watch's look begins with the one before it: what it tells is drawn from when it was told.
+    shown = looks.end_hi if probe["kind"] in WATCHED else looks.start_lo
+    start = np.maximum(shown, lo)
+    end = np.append(shown[1:], looks.end_hi[-1])
+    alone = np.append(np.diff(shown) > GAP_PERIODS * period, True)
+    end = np.where(alone, np.minimum(end, shown + period), end)
     end = np.minimum(np.maximum(end, start), hi)
     until = np.append(lo, np.maximum.accumulate(np.maximum(end, lo)))
     before, at = until[:-1], int(until[-1])

@@ -23,6 +23,8 @@ RIGHT = 16
 ROW = 19
 HEAD = 30
 GROUP = 27
+NAMES, LETTER = 14, 7.0
+"""Height of a row of fault names, and how wide a letter of them is at most on average."""
 HEIGHTS: Mapping[State, int] = {"ok": 3, "changed": 7, "failed": 13, "mixed": 13, "none": 13}
 TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 TICKS_MAX = 14
@@ -66,8 +68,9 @@ def draw(report: Mapping[str, Any], record: Record) -> Timeline:
     rows = lanes(record, axis.lo, axis.hi, axis.pixel_ns)
     alerts = [t for t in ticks(record) if axis.lo <= t.at <= axis.hi]
     body: list[str] = []
-    y = HEAD
-    y = _measured(body, report, axis, y)
+    labels = _labels(report, axis)
+    top = HEAD + NAMES * max((row for _, row, _ in labels), default=0)
+    y = _measured(body, report, axis, top)
     if alerts:
         y = _alerts(body, alerts, axis, y)
     group = ""
@@ -78,7 +81,7 @@ def draw(report: Mapping[str, Any], record: Record) -> Timeline:
             y += GROUP
         _lane(body, lane, axis, y)
         y += ROW
-    back = _background(report, axis, y)
+    back = [*_windows(report, axis, top, y), *_named(labels), *_background(report, axis, top, y)]
     name = "Timeline of the run: fault window, measured intervals, alerts, and what probes saw"
     svg = (
         f'<svg viewBox="0 0 {WIDTH} {y + 26}" role="img" aria-labelledby="tl-title tl-desc" '
@@ -103,29 +106,57 @@ def _axis(report: Mapping[str, Any], record: Record) -> Axis | None:
     return Axis(min(moments), max(moments), min(onsets, default=min(moments)))
 
 
-def _background(report: Mapping[str, Any], axis: Axis, bottom: int) -> list[str]:
-    """Fault windows (the hull of onset and end in a deeper shade), grid and axis."""
+def _labels(report: Mapping[str, Any], axis: Axis) -> list[tuple[float, int, str]]:
+    """Per fault where its name begins, in which row so that no two overlap, and the text."""
+    found: list[tuple[float, int, str]] = []
+    free: list[float] = []
+    for fault in report["faults"]:
+        if not fault["onset"]:
+            continue
+        (a, b), (c, d) = fault["onset"], fault["end"]
+        text = f"{fault['name']}, {tenths((c + d - a - b) // 2)} s"
+        x = axis.x(a) + 4
+        row = next((row for row, end in enumerate(free) if end <= x), len(free))
+        free[row : row + 1] = [x + LETTER * len(text)]
+        found.append((x, row, text))
+    return found
+
+
+def _named(labels: Sequence[tuple[float, int, str]]) -> list[str]:
+    return [
+        f'<text class="window-label" x="{x:.1f}" y="{14 + row * NAMES}">{escape(text)}</text>'
+        for x, row, text in labels
+    ]
+
+
+def _windows(report: Mapping[str, Any], axis: Axis, top: int, bottom: int) -> list[str]:
+    """Of every fault; the hull of onset and end in a deeper shade."""
     parts: list[str] = []
+    y, high = top - 8, bottom - top + 8
     for fault in report["faults"]:
         if not fault["onset"]:
             continue
         (a, b), (c, d) = fault["onset"], fault["end"]
         x = axis.x(a)
-        parts.append(_rect("window", x, HEAD - 8, axis.x(d) - x, bottom - HEAD + 8))
+        parts.append(_rect("window", x, y, axis.x(d) - x, high))
         for lo, hi in ((a, b), (c, d)):
             wide = max(1.5, axis.x(hi) - axis.x(lo))
-            parts.append(_rect("hull", axis.x(lo) - wide / 2, HEAD - 8, wide, bottom - HEAD + 8))
-        label = f"{fault['name']}, {tenths((c + d - a - b) // 2)} s"
-        parts.append(f'<text class="window-label" x="{x + 4:.1f}" y="14">{escape(label)}</text>')
+            parts.append(_rect("hull", axis.x(lo) - wide / 2, y, wide, high))
+    return parts
+
+
+def _background(report: Mapping[str, Any], axis: Axis, top: int, bottom: int) -> list[str]:
+    """Where the run was aborted, grid and axis."""
+    parts: list[str] = []
     if report["abort"]:
         x = axis.x(report["abort"]["at_ns"])
-        parts.append(f'<line class="abort" x1="{x:.1f}" x2="{x:.1f}" y1="{HEAD}" y2="{bottom}"/>')
-        parts.append(f'<text class="abort-label" x="{x + 4:.1f}" y="{HEAD + 4}">aborted</text>')
+        parts.append(f'<line class="abort" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
+        parts.append(f'<text class="abort-label" x="{x + 4:.1f}" y="{top + 4}">aborted</text>')
     step = _step(axis)
     first = -((axis.zero - axis.lo) // step) * step
     for offset in range(first, axis.hi - axis.zero + 1, step):
         x = axis.x(axis.zero + offset)
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{HEAD}" y2="{bottom}"/>')
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
         text = "onset" if offset == 0 else f"{offset // NS_PER_S:+d} s"
         parts.append(
             f'<text class="axis" text-anchor="middle" x="{x:.1f}" y="{bottom + 17}">{text}</text>'

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gameday.lab import Lab
+from tests.lab.clusters import Clusters
 from tests.lab.drill import Drill
 
 NAME = f"test_{zlib.crc32(bytes(Path(__file__).parent)):08x}"
@@ -39,6 +40,24 @@ def lab() -> Iterator[Lab]:
     one.up()
     yield one
     one.down()
+
+
+@pytest.fixture(scope="session")
+def kube_lab() -> Iterator[Lab]:
+    """One with a cluster per site; without what tests of those do not need."""
+    one = Lab(f"{NAME}_kubernetes")
+    one.down()
+    one.up(also=["kubernetes"], without=["monitoring"])
+    yield one
+    one.down()
+
+
+@pytest.fixture
+def clusters(kube_lab: Lab) -> Iterator[Clusters]:
+    """Their APIs, asked beside gameday."""
+    one = Clusters(kube_lab)
+    yield one
+    one.close()
 
 
 @pytest.fixture
