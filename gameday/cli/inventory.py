@@ -21,12 +21,12 @@ REGION_LABEL, ZONE_LABEL = "topology.kubernetes.io/region", "topology.kubernetes
 TIMEOUT_S = 10.0
 
 LABEL_SITE = click.option(
-    "--site-label", default=REGION_LABEL, show_default=True,
-    help="The label of nodes that says their site.",
+    "--site-label",
+    help=f"The label of nodes that says their site; the inventory's, else {REGION_LABEL}.",
 )  # fmt: skip
 LABEL_RACK = click.option(
-    "--rack-label", default=ZONE_LABEL, show_default=True,
-    help="The label of nodes that says their rack.",
+    "--rack-label",
+    help=f"The label of nodes that says their rack; the inventory's, else {ZONE_LABEL}.",
 )  # fmt: skip
 TIMEOUT = click.option(
     "--timeout", "timeout_s", type=click.FloatRange(0.1, 600), default=TIMEOUT_S, show_default=True,
@@ -48,7 +48,7 @@ def inventory() -> None:
 @TIMEOUT
 @click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
 def check(  # noqa: PLR0917 - click passes every option by name
-    inventory: Path, strict: bool, clusters: bool, site_label: str, rack_label: str,
+    inventory: Path, strict: bool, clusters: bool, site_label: str | None, rack_label: str | None,
     timeout_s: float, as_json: bool,
 ) -> int:  # fmt: skip
     """Say everything that is missing from an inventory, contradicts itself, or is weak.
@@ -93,8 +93,8 @@ def check(  # noqa: PLR0917 - click passes every option by name
               help="The inventory; standard output without it.")  # fmt: skip
 @click.option("--update", is_flag=True, help="Add to a file that is there already.")
 def import_(  # noqa: PLR0917 - click passes every option by name
-    contexts: tuple[str, ...], in_cluster: str, kubeconfig: Path | None, site_label: str,
-    rack_label: str, timeout_s: float, output: Path | None, update: bool,
+    contexts: tuple[str, ...], in_cluster: str, kubeconfig: Path | None, site_label: str | None,
+    rack_label: str | None, timeout_s: float, output: Path | None, update: bool,
 ) -> int:  # fmt: skip
     """Make an inventory from clusters, or add to one what it lacks of them.
 
@@ -109,10 +109,13 @@ def import_(  # noqa: PLR0917 - click passes every option by name
 
 
 def differences(
-    estate: Inventory, timeout_s: float = TIMEOUT_S, site_label: str = REGION_LABEL,
-    rack_label: str = ZONE_LABEL,
+    estate: Inventory, timeout_s: float = TIMEOUT_S, site_label: str | None = None,
+    rack_label: str | None = None,
 ) -> list[Advice]:  # fmt: skip
     """What an inventory and its clusters say differently; clusters are asked.
+
+    Args:
+        site_label, rack_label: as ``drift`` has them.
 
     Raises:
         InvalidInput: where it names no cluster.

@@ -32,13 +32,14 @@ class Wish:
     Attributes:
         contexts: NAME or SITE=NAME each. in_cluster: site of the pod's own cluster, or "".
         output: None for standard output. update: whether a file that is there is written.
+        site_label, rack_label: None for what the file says, else the defaults.
     """
 
     contexts: tuple[str, ...]
     in_cluster: str
     kubeconfig: Path | None
-    site_label: str
-    rack_label: str
+    site_label: str | None
+    rack_label: str | None
     output: Path | None
     update: bool
     timeout_s: float
@@ -51,13 +52,16 @@ def import_inventory(wish: Wish) -> int:
         InvalidInput: where the file is not one that can be added to, or options make no sense.
         CannotRun: where a cluster does not answer; nothing is written then.
     """
-    from gameday.plan.kube_import import Labels, import_clusters
+    from gameday.plan.kube_import import import_clusters
+    from gameday.plan.kube_labels import RACK_LABEL, SITE_LABEL, for_import
     from gameday.plan.kube_layout import keep_raft_apart, layout
     from gameday.plan.yaml_add import CannotAdd, add, load
 
     old, raw = _there(wish.output)
-    sources = _sources(wish)
-    found = import_clusters(raw, sources, Labels(wish.site_label, wish.rack_label))
+    named = [variables for _, _, variables, _ in _wanted(wish)]
+    given = {SITE_LABEL: wish.site_label, RACK_LABEL: wish.rack_label}
+    labels = for_import(raw, named, given)
+    found = import_clusters(raw, _sources(wish), labels)
     try:
         data = load(old)
         keep_raft_apart(data, raw, found)

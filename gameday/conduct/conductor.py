@@ -16,7 +16,7 @@ from typing import Any
 
 from gameday import __version__, clock
 from gameday.clock import NS_PER_S
-from gameday.conduct import limits, steady
+from gameday.conduct import limits, steady, words
 from gameday.conduct.acks import Acks
 from gameday.conduct.board import Board
 from gameday.conduct.collect import Collector, Recorder, finish
@@ -225,8 +225,7 @@ class Conductor:
         self._t0_ns = clock.mono_ns() + t0_wall - clock.wall_ns()
         leases = leases_of(self.plan, self.run, t0_wall)
         self._armed = leases
-        nodes = len(by_node(leases))
-        self._step("arm", f"arm {len(leases)} leases on {nodes} nodes; they are inert until T0")
+        self._step("arm", words.arming(leases))
         with self.fleet.urgent():
             begin = clock.mono_ns()
             for text in self.leases.arm(leases):
@@ -234,9 +233,9 @@ class Conductor:
             if self.fleet.relayed:
                 # Rounds through workers are slow, and a proof that is known too late is none.
                 self._still_time(limits.EXEMPT_ROUNDS * (clock.mono_ns() - begin))
-            self.leases.prove_exempt(leases)
+            proven = self.leases.prove_exempt(leases)
         self._still_time(0)
-        self._step("armed", f"all {nodes} nodes armed; our own path is proven exempt")
+        self._step("armed", words.armed(leases, proven))
 
     def _still_time(self, more_ns: int) -> None:
         """Raises CannotRun where what takes ``more_ns`` does not end well before the window."""
@@ -245,12 +244,12 @@ class Conductor:
 
     def _through_faults(self) -> None:
         t0 = self._t0_ns or 0
-        self._wait_until(t0, "the nodes' kernels open the window", watch=False)
-        self._step("fire", "T0: the nodes' kernels open the window by themselves")
+        self._wait_until(t0, words.opening(self._armed), watch=False)
+        self._step("fire", f"T0: {words.opening(self._armed)}")
         end = t0 + self.plan["timeline"]["faults_end_s"] * NS_PER_S
         late_ns = limits.LATE_LOOK_NS + self._relayed_ns // limits.RELAYED_ROUNDS
         moments = [t0 + moment for moment in looks(self.plan["faults"], late_ns)]
-        self._wait_until(moments[0], "read the nodes back", watch=True)
+        self._wait_until(moments[0], "read the leases back", watch=True)
         looked = clock.mono_ns()
         self._look()
         self._step("faults", "faults are in effect; probes watch")
@@ -293,13 +292,13 @@ class Conductor:
     def _heal(self) -> None:
         end = clock.mono_ns() + self.plan["timeline"]["recover_s"] * NS_PER_S
         try:
-            self._wait_until(end, "the nodes are proven clean", watch=False)
+            self._wait_until(end, "everything is proven clean", watch=False)
         except Abort as abort:
             # The faults have ended by now; the operator only does not want to wait longer.
             self.watcher.note(f"not waiting for recovery: {abort.why}")
 
     def _prove_clean(self, failed: Mapping[str, str]) -> list[NodeState]:
-        self._step("prove-clean", "look for anything of ours that is left on any node")
+        self._step("prove-clean", "look for anything of ours that is left")
         for node, reason in sorted(failed.items()):
             self.watcher.note(f"{node}: not proven absent: {reason}")
         return self.leases.prove_clean(by_node(self._armed), self._foreign())

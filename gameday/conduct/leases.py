@@ -121,12 +121,13 @@ class Leases:
         answers, _ = self._fleet.each(nodes, ask)
         return answers
 
-    def prove_exempt(self, leases: list[Lease]) -> None:
+    def prove_exempt(self, leases: list[Lease]) -> bool:
         """Show that our own SSH packets reach the exemption, which stands before every DROP.
 
         A packet that the exemption returns never sees the rules behind it, so a counter that
         grows while we talk proves that the window cannot cut us off. What a process keeps has
-        no rules before its window: nodes refuse it where it would hit our path.
+        no rules before its window: nodes refuse it where it would hit our path. Returns whether
+        there was anything to prove.
 
         Raises:
             CannotRun: where a node's exemption did not count our packets.
@@ -157,6 +158,7 @@ class Leases:
         ]
         if problems:
             raise CannotRun("the management path is not proven exempt", problems=problems)
+        return bool(nodes)
 
     def disarm(
         self, leases: list[Lease], why: str,

@@ -81,7 +81,7 @@ def recover(directory: Path, watcher: Watcher) -> Ended:
     watcher.step("heal", f"end {len(intents)} leases of {directory.name}")
     for node, reason in sorted(leases.disarm(intents, "recover").items()):
         watcher.note(f"{node}: not proven absent: {reason}")
-    watcher.step("prove-clean", "look for anything of ours that is left on any node")
+    watcher.step("prove-clean", "look for anything of ours that is left")
     events = read_events(directory / "events.jsonl")
     foreign = foreign_of(event.data for event in events if event.kind == kinds.OBSERVED)
     states = leases.prove_clean(by_node(intents), foreign)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Protocol, Tuple
 
+from gameday.faults.elsewhere import Elsewhere
 from gameday.faults.hosts import Host
 from gameday.record.types import Lease, Observation
 
@@ -136,6 +137,9 @@ class Fault(Protocol):
     def drives(self, spec: Mapping[str, Any]) -> bool:
         """Whether ``drive`` has anything to do inside the window."""
 
+    def elsewhere(self, spec: Mapping[str, Any]) -> Optional[Elsewhere]:
+        """Where it acts, if the controller's host holds the lease; ``None`` on nodes. Pure."""
+
     def spread(self, params: Any, estate: Estate) -> Dict[str, Dict[str, Any]]:
         """Node to spec (JSON) for every node that gets a lease. Pure; raises InvalidInput."""
 
@@ -192,6 +196,10 @@ class OnNode:
     def able(self, spec: Mapping[str, Any], host: Host) -> List[str]:
         """No other system is asked."""
         return []
+
+    def elsewhere(self, spec: Mapping[str, Any]) -> Optional[Elsewhere]:
+        """The node that holds it is where it acts."""
+        return None
 
 
 class KernelKept(OnNode):

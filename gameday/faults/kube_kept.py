@@ -19,6 +19,7 @@ from gameday.clock import NS_PER_S
 from gameday.errors import ApiFailed, InvalidInput, NodeError, Untouched
 from gameday.faults import kube_marks as marks
 from gameday.faults.base import CONTROLLER, Estate, Facts, ProcessKept, Selector
+from gameday.faults.elsewhere import Elsewhere, in_cluster
 from gameday.faults.hosts import Host
 from gameday.faults.kube_api import Api, Permission, kubectl, not_allowed, not_served, where
 from gameday.faults.kube_objects import answer_for, begin, end, look
@@ -61,6 +62,10 @@ class KubeKept(ProcessKept):
     ) -> Optional[int]:
         """What is still to be done in the window; nanoseconds until the next time, or ``None``."""
         return None
+
+    def elsewhere(self, spec: Mapping[str, Any]) -> Optional[Elsewhere]:
+        """In the site's cluster; what stands on its objects says how to give them back."""
+        return in_cluster(spec["site"])
 
     def available(self, facts: Facts) -> Optional[str]:
         """Only on the controller's host, with the library."""

@@ -22,6 +22,7 @@ from typing import Any, Dict, List, Literal, Mapping, Optional, Tuple
 from gameday.clock import NS_PER_S
 from gameday.errors import InvalidInput, NodeError
 from gameday.faults.base import CONTROLLER, Estate, Facts, ProcessKept, Selector
+from gameday.faults.elsewhere import Elsewhere, at_bmcs
 from gameday.faults.hosts import Host
 from gameday.faults.hosts.power import Supply
 from gameday.record.types import Lease, Observation, to_json
@@ -106,6 +107,10 @@ class Power(ProcessKept):
         if not systems:
             return {}
         return {CONTROLLER: {"means": "redfish", "action": params.action, "systems": systems}}
+
+    def elsewhere(self, spec: Mapping[str, Any]) -> Optional[Elsewhere]:
+        """At the machines' BMCs; by sysrq it is the node itself that acts."""
+        return None if spec["means"] == "sysrq" else at_bmcs(len(spec["systems"]))
 
     def available(self, facts: Facts) -> Optional[str]:
         """Either means will do; which one a lease needs is asked when it is armed."""

@@ -9,7 +9,7 @@ import yaml
 
 from gameday.lab import optional
 from gameday.lab import topology as t
-from gameday.lab.parts import kubernetes
+from gameday.lab.parts import kube_objects, kubernetes
 
 HEAD = """\
 # The lab's inventory: what `gameday lab up` writes, and what a user's own looks like.
@@ -48,7 +48,12 @@ def render(state: str, parts: tuple[str, ...] = optional.chosen(())) -> str:
         }
     }  # fmt: skip
     if clusters:
-        data["all"]["vars"]["gameday_kubeconfig"] = f"{state}/kubeconfig"
+        data["all"]["vars"] |= {
+            "gameday_kubeconfig": f"{state}/kubeconfig",
+            # All sites are in one region, as those of many estates are.
+            "gameday_site_label": kube_objects.ZONE_LABEL,
+            "gameday_rack_label": kube_objects.RACK_LABEL,
+        }
     return HEAD + yaml.safe_dump(data, sort_keys=False, width=100)
 
 

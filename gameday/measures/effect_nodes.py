@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The effect of a fault that no echo shows, as the nodes' own kernels told of it."""
+"""The effect of a fault that no echo shows, as the nodes' own kernels told of it; or the system
+that it is in, where the controller's host holds the lease."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gameday.faults.base import CONTROLLER
+from gameday.faults import TABLE
 from gameday.measures.words import names
 from gameday.record import kinds
 from gameday.record.record import Record
@@ -26,23 +27,27 @@ def check_nodes(record: Record, fault: str) -> tuple[bool | None, str]:
     for event in record.of_kind(kinds.OBSERVED):
         if event.data["when"] == "active" and event.data["lease"] in wanted:
             seen.setdefault(event.data["lease"], []).append(event.data["observation"])
+    kind = TABLE.get(planned["kind"])
+    there = [one for lease in planned["leases"] if kind and (one := kind.elsewhere(lease["spec"]))]
+
+    def at(nodes: Iterable[str]) -> str:
+        return there[0].place if there else f"on {names(sorted(set(nodes)))}"
+
     blind = sorted({node for lease, node in wanted.items() if lease not in seen})
     idle = sorted(
         {node for lease, node in wanted.items()
          if lease in seen and not any(one["state"] == "active" for one in seen[lease])}
     )  # fmt: skip
     if idle:
-        return False, f"not in effect inside its window on {names(idle)}"
+        return False, f"not in effect inside its window {at(idle)}"
     if blind:
-        return None, f"nobody looked inside the window on {names(blind)}"
+        return None, f"nobody looked inside the window {at(blind)}"
     packets = _packets(seen)
     if packets == 0:
         return False, "in place on every node, but not one packet met it"
     more = f"; {packets} packets met it" if packets else ""
-    nodes = sorted(set(wanted.values()))
-    if nodes == [CONTROLLER]:
-        return True, f"in effect, as what it was put on says{more}"
-    return True, f"in effect on {names(nodes)}, by their own kernels{more}"
+    by = there[0].witness if there else "their own kernels"
+    return True, f"in effect {at(wanted.values())}, by {by}{more}"
 
 
 def _packets(seen: Mapping[str, list[Mapping[str, Any]]]) -> int | None:

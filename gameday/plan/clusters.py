@@ -40,7 +40,7 @@ def read(
     """
     found: dict[str, Mapping[str, Any]] = {}
     for site in sorted({host.site for host in hosts if host.site}):
-        values = _of_site([host for host in hosts if host.site == site], complain)
+        values = of_site([host for host in hosts if host.site == site], VARIABLES, complain)
         cluster = _cluster(site, values, file, complain)
         if cluster is not None:
             found[site] = cluster
@@ -52,10 +52,12 @@ def read(
     return found
 
 
-def _of_site(hosts: Sequence[Host], complain: Complain) -> dict[str, tuple[str, Any]]:
+def of_site(
+    hosts: Sequence[Host], names: Sequence[str], complain: Complain
+) -> dict[str, tuple[str, Any]]:
     """Each variable's value with a host that has it; all hosts of a site must see it alike."""
     found: dict[str, tuple[str, Any]] = {}
-    for name in VARIABLES:
+    for name in names:
         values = [(host.name, host.own.get(name)) for host in hosts]
         first, value = values[0]
         other = next((one for one in values if one[1] != value), None)

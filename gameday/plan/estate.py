@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gameday.faults.base import CONTROLLER, Selector
+from gameday.plan.kube_labels import Labels
 from gameday.plan.policy import Policy, policy_from_json
 from gameday.plan.ways import Jump
 
@@ -92,6 +93,7 @@ class Inventory:
         workers: remote workers' commands, by their names.
         policy: what must be given before a run is begun.
         clusters: how each site's Kubernetes API is reached; sites without one are absent.
+        labels: of their clusters' nodes, where the site says which; else the defaults.
     """
 
     source: str
@@ -105,6 +107,7 @@ class Inventory:
     workers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     clusters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    labels: Mapping[str, Labels] = field(default_factory=dict)
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
@@ -159,6 +162,10 @@ class Inventory:
         """How the site's Kubernetes API is reached, credentials by reference."""
         return self.clusters.get(site)
 
+    def labels_of(self, site: str) -> Labels:
+        """Which labels of the site's cluster say where its nodes are."""
+        return self.labels.get(site, Labels())
+
     def can_arm(self, node: str) -> bool:
         """Whether gameday may put a fault on this node."""
         return not self.by_name[node].vantage_only
@@ -208,6 +215,7 @@ class Inventory:
             "workers": {name: list(command) for name, command in self.workers.items()},
             "policy": self.policy.to_json(),
             "clusters": {site: dict(cluster) for site, cluster in self.clusters.items()},
+            "labels": {site: asdict(labels) for site, labels in self.labels.items()},
         }
 
 
@@ -225,6 +233,7 @@ def inventory_from_json(data: Mapping[str, Any]) -> Inventory:
         workers={name: tuple(argv) for name, argv in data.get("workers", {}).items()},
         policy=policy_from_json(data.get("policy", {})),
         clusters=data.get("clusters", {}),
+        labels={site: Labels(**labels) for site, labels in data.get("labels", {}).items()},
     )
 
 

@@ -22,7 +22,7 @@ from gameday.experiment.messages import say
 from gameday.experiment.model import Bounds
 from gameday.experiment.params import Strict
 from gameday.experiment.problems import Problem, Problems, nearest
-from gameday.plan import bmc, clusters, ways, workers
+from gameday.plan import bmc, clusters, kube_labels, ways, workers
 from gameday.plan.ansible_source import RawHost, RawInventory, read_with_ansible
 from gameday.plan.estate import Inventory, Node, RaftGroup
 from gameday.plan.places import Places, find_places
@@ -37,7 +37,7 @@ TIMER_MS_MAX = 3_600_000
 
 HOST_VARIABLES = (
     "gameday_addresses", "gameday_vantage_only", "gameday_networks", "gameday_bypasses_netfilter",
-    workers.WORKER, *bmc.VARIABLES, *clusters.VARIABLES,
+    workers.WORKER, *bmc.VARIABLES, *clusters.VARIABLES, *kube_labels.VARIABLES,
 )  # fmt: skip
 ESTATE_VARIABLES = (
     "gameday_known_hosts", "gameday_management", "gameday_controller",
@@ -111,14 +111,16 @@ class _Reader:
             self._problem("all", "gameday_known_hosts", "is missing", todo)
         controller = self._networks("gameday_controller", estate["gameday_controller"], True)
         groups = self._raft_groups(estate["gameday_raft_groups"], nodes)
-        found = clusters.read(self._clustered(nodes), self._file, self._problem_of)
+        clustered = self._clustered(nodes)
+        found = clusters.read(clustered, self._file, self._problem_of)
+        labels = kube_labels.read(clustered, self._problem_of)
         bounds = self._model("gameday_limits", estate["gameday_limits"], Bounds)
         policy = self._model("gameday_policy", estate["gameday_policy"], PolicyVariables)
         self._problems.raise_if_any()
         return Inventory(
             str(self._path), nodes, management, str(known_hosts), controller,
             self._file(estate["gameday_controller_netns"]), groups, bounds.given(),
-            self._workers, policy.policy(self._file), found,
+            self._workers, policy.policy(self._file), found, labels,
         )  # fmt: skip
 
     def _problem(self, owner: str, variable: str, what: str, todo: str) -> None:

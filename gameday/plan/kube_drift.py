@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from gameday.plan.advice import UNKNOWN, WEAK, WRONG, Advice
 from gameday.plan.estate import ROUTER, Inventory, Node
 from gameday.plan.kube_import import MEMBERS, rack_names
-from gameday.plan.kube_nodes import REGION_LABEL, ZONE_LABEL, Cluster, ClusterNode
+from gameday.plan.kube_labels import RACK_LABEL, SITE_LABEL, Labels
+from gameday.plan.kube_nodes import Cluster, ClusterNode
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,14 @@ class Asked:
 
 
 def drift(
-    inventory: Inventory, asked: list[Asked], site_label: str = REGION_LABEL,
-    rack_label: str = ZONE_LABEL,
+    inventory: Inventory, asked: list[Asked], site_label: str | None = None,
+    rack_label: str | None = None,
 ) -> list[Advice]:  # fmt: skip
-    """Every difference, the wrong ones first, what is unknown last."""
+    """Every difference, the wrong ones first, what is unknown last.
+
+    Args:
+        site_label, rack_label: of all nodes, whatever the inventory says of their sites.
+    """
     found: list[Advice] = []
     for one in asked:
         if one.cluster is None:
@@ -50,8 +55,13 @@ def drift(
                 found += _addresses(node, seen[node.name])
                 found += _networks(node, seen[node.name], one.cluster.checked)
                 found += _state(node, seen[node.name])
-        found += _sites(inventory, one, seen, site_label)
-        found += _racks(inventory, one, seen, rack_label)
+        for node in inventory.nodes:
+            if node.name in seen:
+                # Of a node that is elsewhere here, only its cluster's own sites can tell.
+                own = inventory.labels_of(node.site if node.site in one.sites else one.sites[0])
+                labels = Labels(site_label or own.site, rack_label or own.rack)
+                found += _site(inventory, one, node, seen[node.name], labels.site)
+                found += _rack(inventory, one, node, seen[node.name], labels.rack)
     order = {WRONG: 0, WEAK: 1, UNKNOWN: 2}
     return sorted(set(found), key=lambda one: (order[one.level], one.where, one.what))
 
@@ -147,37 +157,34 @@ def _state(node: Node, seen: ClusterNode) -> Iterator[Advice]:
         yield Advice(WEAK, node.name, f"is not ready (Ready is {seen.ready})", "look at it first")
 
 
-def _sites(
-    inventory: Inventory, asked: Asked, seen: Mapping[str, ClusterNode], label: str
+def _site(
+    inventory: Inventory, asked: Asked, node: Node, seen: ClusterNode, label: str
 ) -> Iterator[Advice]:
-    for node in inventory.nodes:
-        value = seen[node.name].labels.get(label, "") if node.name in seen else ""
-        if not value or value == node.site:
-            continue
-        if value in inventory.sites:
-            what = f"is in {node.site}, and its label {label} says {value}"
-            yield Advice(WRONG, node.name, what, "correct one of them")
-        elif node.site in asked.sites:
-            what = f"{label} of its nodes says {value}, which is no site here"
-            todo = "whether they are where the inventory has them cannot be compared"
-            yield Advice(WEAK, node.site, what, todo)
+    value = seen.labels.get(label, "")
+    if not value or value == node.site:
+        return
+    if value in inventory.sites:
+        what = f"is in {node.site}, and its label {label} says {value}"
+        yield Advice(WRONG, node.name, what, "correct one of them")
+    elif node.site in asked.sites:
+        what = f"{label} of its nodes says {value}, which is no site here"
+        todo = f"whether they are where the inventory has them cannot be compared: {SITE_LABEL}"
+        yield Advice(WEAK, node.site, what, f"{todo} names another label")
 
 
-def _racks(
-    inventory: Inventory, asked: Asked, seen: Mapping[str, ClusterNode], label: str
+def _rack(
+    inventory: Inventory, asked: Asked, node: Node, seen: ClusterNode, label: str
 ) -> Iterator[Advice]:
-    racks = inventory.names["rack"]
-    for node in inventory.nodes:
-        value = seen[node.name].labels.get(label, "") if node.name in seen else ""
-        if not value or not node.racks or value in inventory.sites:
-            continue
-        names = rack_names(node.site, value)
-        if set(names) & set(node.racks):
-            continue
-        if racks & set(names):
-            what = f"is in the rack {', '.join(node.racks)}, and its label {label} says {value}"
-            yield Advice(WRONG, node.name, what, "correct one of them")
-        elif node.site in asked.sites:
-            what = f"{label} of its nodes says {value}, which is no rack here"
-            todo = "whether they are where the inventory has them cannot be compared"
-            yield Advice(WEAK, node.site, what, todo)
+    value = seen.labels.get(label, "")
+    if not value or not node.racks or value in inventory.sites:
+        return
+    names = rack_names(node.site, value)
+    if set(names) & set(node.racks):
+        return
+    if inventory.names["rack"] & set(names):
+        what = f"is in the rack {', '.join(node.racks)}, and its label {label} says {value}"
+        yield Advice(WRONG, node.name, what, "correct one of them")
+    elif node.site in asked.sites:
+        what = f"{label} of its nodes says {value}, which is no rack here"
+        todo = f"whether they are where the inventory has them cannot be compared: {RACK_LABEL}"
+        yield Advice(WEAK, node.site, what, f"{todo} names another label")

@@ -16,6 +16,7 @@ from typing import Any
 from gameday.errors import InvalidInput
 from gameday.plan.ansible_source import RawHost, RawInventory
 from gameday.plan.clusters import CONTEXT, VARIABLES
+from gameday.plan.kube_labels import Labels, to_add
 from gameday.plan.kube_nodes import ETCD, Cluster, ClusterNode
 from gameday.plan.ways import NoWay, Ways
 
@@ -41,14 +42,6 @@ class Source:
     site: str
     variables: Mapping[str, str]
     cluster: Cluster
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Labels of nodes that say where they are."""
-
-    site: str
-    rack: str
 
 
 @dataclass
@@ -93,7 +86,7 @@ def import_clusters(raw: RawInventory, sources: Sequence[Source], labels: Labels
         for node in source.cluster.nodes:
             _host(found, raw, known.get(node.name), node, site_of[node.name])
     _racks(found, raw, known, sources, site_of, labels)
-    _clusters(found, known, sources, site_of)
+    _clusters(found, known, sources, site_of, labels)
     for source in sources:
         _etcd(found, raw, known, source, site_of)
     _by_hand(found, raw, known, site_of, labels)
@@ -237,21 +230,25 @@ def _racks(  # noqa: PLR0917 - everything that says where a node is
 
 def _clusters(
     found: Imported, known: Mapping[str, RawHost], sources: Sequence[Source],
-    site_of: Mapping[str, str],
+    site_of: Mapping[str, str], labels: Labels,
 ) -> None:  # fmt: skip
-    """The variables of each site that name its cluster."""
+    """The variables of each site that name its cluster, and its labels where they are others."""
     for source in sources:
         for site in sorted({site_of[node.name] for node in source.cluster.nodes} - {""}):
             have: dict[str, Any] = {}
-            for host in known.values():
-                if site in host.groups:
-                    have |= {n: host.variables[n] for n in VARIABLES if n in host.variables}
+            hosts = [host for host in known.values() if site in host.groups]
+            for host in hosts:
+                have |= {n: host.variables[n] for n in VARIABLES if n in host.variables}
             if not have:
                 found.sites[site] = dict(source.variables)
             elif other := {n: v for n, v in have.items() if source.variables.get(n, v) != v}:
                 name, value = min(other.items())
                 found.notes.append(f"{site}: {name} is {value} and stays so; this import has "
                                    f"{source.variables[name]}")  # fmt: skip
+            lacking, notes = to_add(site, hosts, labels)
+            if lacking:
+                found.sites.setdefault(site, {}).update(lacking)
+            found.notes += notes
 
 
 def _etcd(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gameday.clock import NS_PER_MS, NS_PER_S
+from gameday.plan import holders
 from gameday.plan.model import Plan, PlannedFault, PlannedLease, PlannedProbe, Sampler
 from gameday.plan.quorum import join
 
@@ -48,11 +49,12 @@ def _timeline(plan: Plan) -> list[str]:
     lines = [f"Timeline: {total} s, plus preparation"]
     lines += _step(f"-{time.steady_s} s", "watch the steady state; the run stops here if it fails")
     for fault in sorted(plan.faults, key=lambda f: f.at_s):
-        end = fault.at_s + fault.for_s
-        lines += _step(f"T0+{fault.at_s} s", f"{fault.name} ({fault.kind}) begins on its nodes")
+        end, where = fault.at_s + fault.for_s, holders.place(fault)
+        lines += _step(f"T0+{fault.at_s} s", f"{fault.name} ({fault.kind}) begins {where}")
         lines += _step(f"T0+{end} s", f"{fault.name} ends by itself, after {fault.for_s} s")
     done = time.faults_end_s + time.recover_s
-    lines += _step(f"T0+{done} s", "recovery has been watched; every node is proven clean")
+    clean = "all of it" if any(holders.elsewhere(fault) for fault in plan.faults) else "every node"
+    lines += _step(f"T0+{done} s", f"recovery has been watched; {clean} is proven clean")
     return lines
 
 
@@ -63,8 +65,9 @@ def _targets(plan: Plan) -> list[str]:
         for lease in fault.leases:
             for node in lease.hits:
                 held.setdefault(node, []).append(fault.name)
+    changed = holders.clusters(plan)
     for site, nodes in plan.sites.items():
-        told = []
+        told = [f"its cluster (by {join(changed[site])})"] if site in changed else []
         for node in nodes:
             if node in held:
                 told.append(node)
@@ -79,6 +82,8 @@ def _targets(plan: Plan) -> list[str]:
 def _cuts(plan: Plan) -> list[str]:
     lines: list[str] = []
     for fault in plan.faults:
+        if not fault.sides and all(c.fault != fault.name for g in plan.groups for c in g.cuts):
+            continue
         lines += [""] if lines else []
         lines.append(f"Who is where in {fault.name}")
         for side, nodes in fault.sides.items():
@@ -152,9 +157,10 @@ def _proof(plan: Plan) -> list[str]:
     if not plan.effect:
         return []
     lines = ["Proof of effect: the run does not count where this does not hold"]
+    witness = {fault.name: holders.witness(fault) for fault in plan.faults}
     for fault, check in plan.effect.items():
         if not check.probe:
-            text = f"  {fault}: every node's own kernel shows it in effect inside the window"
+            text = f"  {fault}: {witness[fault]} it in effect inside the window"
             lines += _wrap(text, "    ")
             continue
         if check.cut:
@@ -206,9 +212,10 @@ def _leases(plan: Plan) -> list[str]:
     for fault in plan.faults:
         count = _many(len(fault.leases), "lease")
         lines += [""] if lines else []
-        lines.append(f"What {fault.name} sets on each node, and how it is undone: {count}")
+        where = holders.place(fault, "on each node")
+        lines += _wrap(f"What {fault.name} sets {where}, and how it is undone: {count}", "  ")
         for leases in _alike(fault):
-            lines += _lease_lines(leases)
+            lines += _lease_lines(leases, holders.elsewhere(fault) is not None)
     return lines
 
 
@@ -221,11 +228,11 @@ def _alike(fault: PlannedFault) -> list[list[PlannedLease]]:
     return list(found.values())
 
 
-def _lease_lines(leases: Sequence[PlannedLease]) -> list[str]:
+def _lease_lines(leases: Sequence[PlannedLease], by_controller: bool) -> list[str]:
     first = leases[0]
     several = len(leases) > 1
     who = ", ".join(f"{one.node} (ID {one.id})" for one in leases)
-    lines = ["", *_wrap(f"  on {who}", "     ")]
+    lines = ["", *_wrap(f"  {'held by' if by_controller else 'on'} {who}", "     ")]
     for word, rules in (("sets", first.rules), ("undo", first.undo)):
         lines.append(f"    {word}:")
         for rule in rules:
@@ -247,13 +254,10 @@ def _rule(text: str) -> list[str]:
 
 
 def _safety(plan: Plan) -> list[str]:
-    text = (
-        "Nothing is set before you start the run. Leases are armed ahead, inert; each node begins "
-        "and ends its own, by its kernel's clock, even if the controller, the network or gameday "
-        "dies. What is not ours is never changed: only what carries a lease's ID is removed. The "
-        "management network and SSH are exempt from every rule."
-    )
-    return ["Why this ends", *_wrap(f"  {text}", "  ")]
+    lines = ["Why this ends"]
+    for text in holders.ends(plan):
+        lines += _wrap(f"  {text}", "  ")
+    return lines
 
 
 def _limits(plan: Plan) -> list[str]:

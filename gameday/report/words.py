@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gameday.faults.base import CONTROLLER
 from gameday.measures.words import percent_between, seconds_between
 
 VERDICT_TITLE = {
@@ -84,7 +85,10 @@ def clean_text(clean: Mapping[str, Any]) -> str:
     """Whether the estate was proven clean, in one sentence."""
     if clean["proven"] and not clean["touched"]:
         return "Nothing was armed, so nothing had to be removed."
+    if clean["proven"] and len(clean["touched"]) == 1:
+        return f"Proven clean: {clean['touched'][0]}, which held every lease, was read back."
     if clean["proven"]:
-        return f"Proven clean: all {len(clean['touched'])} nodes with a lease were read back."
+        who = "hosts" if CONTROLLER in clean["touched"] else "nodes"
+        return f"Proven clean: all {len(clean['touched'])} {who} with a lease were read back."
     dirty = sorted({*clean["left"], *clean["not_read_back"]})
     return f"NOT proven clean: {', '.join(dirty)}."

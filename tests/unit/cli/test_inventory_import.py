@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from gameday.cli.main import cli
 from gameday.conduct import kube_ask
 from gameday.errors import CannotRun, InvalidInput
 from gameday.plan import kube_nodes
+from tests.unit.plan.cluster_objects import node
 
 ROOT = Path(__file__).parents[3]
 
@@ -108,6 +110,43 @@ def test_a_file_that_is_no_inventory_is_not_added_to(tmp_path: Path, closed: int
     path.write_text("- a list\n", encoding="utf-8")
     with pytest.raises(InvalidInput, match="cannot be read, so nothing is added"):
         call("import", "--context", "c", "-o", path)
+
+
+def test_labels_are_written_once_and_gone_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second import is not told the label again, and finds the nodes' sites all the same."""
+    monkeypatch.chdir(tmp_path)
+    kubeconfig(tmp_path / "kube", 1)
+    nodes = [node("f-1", 1, "europe", "fra")]
+
+    def ask(*_: object) -> kube_nodes.Cluster:
+        return kube_nodes.read_cluster(kube_nodes.Answers(list(nodes)))
+
+    monkeypatch.setattr(kube_ask, "ask", ask)
+    argv = ["import", "--context", "c", "--kubeconfig", "kube", "-o", "inventory.yaml"]
+    assert call(*argv, "--site-label", ZONE_LABEL) == 0
+    path = tmp_path / "inventory.yaml"
+
+    def site() -> dict[str, Any]:
+        sites = yaml.safe_load(path.read_text(encoding="utf-8"))["all"]["children"]["sites"]
+        assert list(sites["children"]) == ["fra"]
+        return dict(sites["children"]["fra"])
+
+    variables = {"gameday_kubeconfig": "kube", "gameday_context": "c"}
+    variables["gameday_site_label"] = ZONE_LABEL
+    assert site()["vars"] == variables
+    assert call(*argv) == 0
+    assert "has everything already" in capsys.readouterr().out
+    nodes.append(node("f-2", 2, "europe", "fra"))
+    assert call(*argv, "--update", "--rack-label", "corp.example/rack") == 0
+    assert site()["vars"] == {**variables, "gameday_rack_label": "corp.example/rack"}
+    assert set(site()["hosts"]) == {"f-1", "f-2"}
+    capsys.readouterr()
+    assert call(*argv, "--site-label", REGION_LABEL) == 0
+    assert "fra: gameday_site_label is topology.kubernetes.io/zone and stays so" in (
+        capsys.readouterr().err
+    )
 
 
 def estate(tmp_path: Path, port: int) -> Path:

@@ -14,7 +14,8 @@ from gameday.errors import InvalidInput
 from gameday.plan import load_inventory
 from gameday.plan.advice import WRONG, advise
 from gameday.plan.ansible_source import RawInventory, read_with_ansible
-from gameday.plan.kube_import import Imported, Labels, Source, import_clusters
+from gameday.plan.kube_import import Imported, Source, import_clusters
+from gameday.plan.kube_labels import Labels
 from gameday.plan.kube_layout import keep_raft_apart, layout
 from gameday.plan.kube_nodes import REGION_LABEL, ZONE_LABEL, Answers, Cluster, read_cluster
 from gameday.plan.yaml_add import add, load

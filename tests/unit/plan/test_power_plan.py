@@ -37,7 +37,7 @@ def test_targets_are_the_machines_and_the_holder_is_named(tmp_path: Path) -> Non
     estate = inventory(tmp_path)
     lines = "\n".join(render_plan(make_plan(load_experiment(SHIPPED), estate)))
     assert "fra-1, fra-2, fra-rtr (untouched)" in lines
-    assert "on controller (ID" in lines
+    assert "held by controller (ID" in lines
     assert "fra-1: Redfish Reset ForceOff at https://10.9.0.1" in lines
     assert "restore policy" in lines
     again = inventory_from_json(json.loads(json.dumps(estate.to_json())))
@@ -49,3 +49,11 @@ def test_a_site_s_share_counts_machines_without_power(tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         make_plan(load_experiment(SHIPPED), estate)
     assert "2 of 2 nodes of frankfurt hold leases at a time" in caught.value.problems[0]
+
+
+def test_the_plan_says_who_switches_machines_on_again(tmp_path: Path) -> None:
+    text = "\n".join(render_plan(make_plan(load_experiment(SHIPPED), inventory(tmp_path))))
+    assert "(power) begins at the BMCs of 2 machines" in text
+    assert "the BMCs' own answers show it in effect inside the window" in text
+    assert "only the BMCs' own restore policy or a hand" in " ".join(text.split())
+    assert "kernel" not in text and "its nodes" not in text
