@@ -27,6 +27,7 @@ from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, v
 from gameday.conduct.watcher import Watcher
 from gameday.errors import CannotRun, GamedayError, NotProvenClean, SteadyStateFailed
 from gameday.faults.base import CONTROLLER
+from gameday.measures.words import count
 from gameday.record import kinds
 from gameday.record.record import SAMPLES_LIVE, pack_samples
 from gameday.record.types import Lease
@@ -140,8 +141,8 @@ class Conductor:
         self.watcher.note(f"aborting: {why}")
 
     def _before(self) -> None:
-        count = len(self.fleet.agents)
-        self._step("preflight", f"reach {count} nodes, compare clocks, look for what is missing")
+        nodes = count(len(self.fleet.agents), "node")
+        self._step("preflight", f"reach {nodes}, compare clocks, look for what is missing")
         ready = preflight(self.plan, self.fleet, self.recorder)
         self._slowest_ns = ready.slowest_ns
         if self.fleet.relayed:
@@ -223,14 +224,14 @@ class Conductor:
         self._t0_ns = clock.mono_ns() + t0_wall - clock.wall_ns()
         leases = leases_of(self.plan, self.run, t0_wall)
         self._armed = leases
-        nodes = len(by_node(leases))
-        self._step("arm", f"arm {len(leases)} leases on {nodes} nodes; they are inert until T0")
+        nodes = count(len(by_node(leases)), "node")
+        self._step("arm", f"arm {count(len(leases), 'lease')} on {nodes}; inert until T0")
         for text in self.leases.arm(leases):
             self.watcher.note(text)
         self.leases.prove_exempt(leases)
         if clock.mono_ns() > self._t0_ns - limits.ARM_CLOSED_NS:
             raise CannotRun("arming took too long; the run is called off before its window")
-        self._step("armed", f"all {nodes} nodes armed; our own path is proven exempt")
+        self._step("armed", f"{nodes} armed; our own path is proven exempt")
 
     def _through_faults(self) -> None:
         t0 = self._t0_ns or 0

@@ -85,6 +85,8 @@ def clean_text(clean: Mapping[str, Any]) -> str:
     if clean["proven"] and not clean["touched"]:
         return "Nothing was armed, so nothing had to be removed."
     if clean["proven"]:
-        return f"Proven clean: all {len(clean['touched'])} nodes with a lease were read back."
+        touched = len(clean["touched"])
+        which = f"all {touched} nodes with a lease were" if touched > 1 else "the lease's node was"
+        return f"Proven clean: {which} read back."
     dirty = sorted({*clean["left"], *clean["not_read_back"]})
     return f"NOT proven clean: {', '.join(dirty)}."
