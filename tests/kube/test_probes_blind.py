@@ -14,7 +14,7 @@ from gameday.probes.base import Schedule, Target, Value
 from gameday.probes.params import build
 from gameday.record.columns import parse_lines
 from tests.kube.apiserver import ApiServer
-from tests.kube.relay import Relay, port_of
+from tests.kube.relay import Relay, through
 from tests.kube.watching import (
     PERIOD,
     SCHEDULE,
@@ -82,10 +82,8 @@ def test_a_watch_alone_that_hangs_is_found_by_the_lists(
     apiserver: ApiServer, tmp_path: Path
 ) -> None:
     make_gslb(apiserver, "silent")
-    relay = Relay(port_of(apiserver.url))
-    file = tmp_path / "kubeconfig"
-    text = apiserver.kubeconfig.read_text()
-    file.write_text(text.replace(apiserver.url, f"https://127.0.0.1:{relay.port}"))
+    relay = Relay(apiserver.port)
+    file = through(relay, apiserver, tmp_path / "kubeconfig")
     try:
         with gslb(apiserver, "silent", file) as watched:
             assert healthy(look(watched)) is True
