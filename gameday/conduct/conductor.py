@@ -22,7 +22,14 @@ from gameday.conduct.board import Board
 from gameday.conduct.collect import Collector, Recorder, finish
 from gameday.conduct.fleet import fleet_of
 from gameday.conduct.kube_drift import compare
-from gameday.conduct.leases import Leases, NodeState, by_node, foreign_of, leases_of
+from gameday.conduct.leases import (
+    Leases,
+    NodeState,
+    by_node,
+    foreign_of,
+    leases_of,
+    looks_ns,
+)
 from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, vantages
 from gameday.conduct.watcher import Watcher
 from gameday.errors import CannotRun, GamedayError, NotProvenClean, SteadyStateFailed
@@ -238,16 +245,17 @@ class Conductor:
         self._wait_until(t0, "the nodes' kernels open the window", watch=False)
         self._step("fire", "T0: the nodes' kernels open the window by themselves")
         end = t0 + self.plan["timeline"]["faults_end_s"] * NS_PER_S
-        self._wait_until(min(t0 + NS_PER_S, end), "read the nodes back", watch=True)
+        late_ns = limits.LATE_LOOK_NS + self._relayed_ns // limits.RELAYED_ROUNDS
+        first, *others = looks_ns(self.plan, late_ns)
+        self._wait_until(t0 + first, "read the nodes back", watch=True)
         states = self.leases.observe(self._now_active(), "active")
         for node, found in sorted(states.items()):
             if "foreign" in found:
                 self.watcher.note(f"{node}: part of its lease is missing")
         self._step("faults", "faults are in effect; probes watch")
-        late_ns = limits.LATE_LOOK_NS + self._relayed_ns // limits.RELAYED_ROUNDS
-        if end - clock.mono_ns() > 2 * late_ns:
-            # Counters of what the faults hit are read once more while they are there.
-            self._wait_until(end - late_ns, "the window ends by itself", watch=True)
+        for after in others:
+            # Each window by itself: who looks only in the middle of all proves none that is over.
+            self._wait_until(t0 + after, "the nodes are read back again", watch=True)
             self.leases.observe(self._now_active(), "active")
         self._wait_until(end, "the window ends by itself", watch=True)
         clock.sleep_until_mono(end + limits.SETTLE_NS)

@@ -11,7 +11,7 @@ from gameday import clock
 from gameday.clock import NS_PER_S
 from gameday.conduct.collect import Recorder
 from gameday.conduct.fleet import Fleet
-from gameday.conduct.limits import APART_TRY_NS, DISARM_TRY_NS
+from gameday.conduct.limits import APART_TRY_NS, DISARM_TRY_NS, FIRST_LOOK_NS
 from gameday.errors import CannotRun, NodeError, Unreachable
 from gameday.faults import TABLE
 from gameday.measures.words import count
@@ -42,6 +42,22 @@ def leases_of(plan: Mapping[str, Any], run: str, t0_wall_ns: int) -> list[Lease]
                       fire, expire)
             )  # fmt: skip
     return found
+
+
+def looks_ns(plan: Mapping[str, Any], late_ns: int) -> list[int]:
+    """When leases are read back, in ns after T0: in each fault's window, once it has begun, and
+    once more before it ends, while counters of what it hits are there.
+
+    Args:
+        late_ns: that an answer may take; a window that is too short for two looks has one.
+    """
+    found = set()
+    for fault in plan["faults"]:
+        begin, lasts = fault["at_s"] * NS_PER_S, fault["for_s"] * NS_PER_S
+        found.add(begin + min(FIRST_LOOK_NS, lasts))
+        if lasts - FIRST_LOOK_NS > 2 * late_ns:
+            found.add(begin + lasts - late_ns)
+    return sorted(found)
 
 
 def by_node(leases: Iterable[Lease]) -> dict[str, list[Lease]]:
