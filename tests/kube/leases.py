@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gameday.agent import vigil
 from gameday.clock import NS_PER_S, wall_ns
 from tests.kube.apiserver import ApiServer
 
@@ -124,6 +125,14 @@ class Host:
         """SIGKILL, by their process groups: a sleeper has a child."""
         for role in roles:
             os.killpg(self.guard(lease, role), signal.SIGKILL)
+
+    def close(self) -> None:
+        """End guards of leases that are open still: their API server is about to go for good."""
+        for entry in self.entries.glob("????????.json"):
+            for path in self.entries.glob(f"{entry.stem}.*.pid"):
+                pid = int(path.read_text())
+                if vigil.is_ours(pid, entry.stem):
+                    os.killpg(pid, signal.SIGKILL)
 
     def ended(self, lease: dict[str, Any]) -> bool:
         """Whether the ledger has the lease as ended."""
