@@ -64,7 +64,7 @@ def prepare(asked: Asked, passphrase: Callable[[str], bytes] | None) -> Ready:
     loaded = load_experiment(asked.experiment)
     inventory = load_inventory(asked.inventory)
     plan = make_plan(loaded, inventory)
-    require_files(inventory)
+    require_files(inventory, plan)
     return Ready(asked.experiment.read_bytes(), loaded, inventory, plan, signing_key)
 
 

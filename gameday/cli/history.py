@@ -20,22 +20,24 @@ if TYPE_CHECKING:
 @REPORTS
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def history(experiment: str | None, reports: Path, as_json: bool) -> int:
-    """Every run that ended, oldest first, with its numbers; of one EXPERIMENT by its name.
+    """Every run, oldest first, with its numbers; of one EXPERIMENT by its name.
+
+    A run without a report is on standard error, with what became of it.
 
     Reports are read as they lie there: `gameday verify` says whether they are what was signed.
     """
     from gameday.conduct import rundir
     from gameday.errors import EvidenceError
-    from gameday.report.summary import read_report
+    from gameday.report.summary import not_judged, read_report
 
     shown = 0
     for directory in rundir.all_runs(reports):
         try:
             report = read_report(directory)
-        except EvidenceError as error:
-            # A run that did not end, or was damaged, belongs to a drill's history too.
-            if experiment is None:
-                click.echo(f"{directory.name}: {error.message}", err=True)
+        except EvidenceError:
+            # A run that was given up, did not end or was damaged belongs to a drill's history too.
+            if experiment in (None, _experiment_of(directory)):
+                click.echo(f"{directory.name}: {not_judged(directory)}", err=True)
             continue
         if experiment is None or report["experiment"]["name"] == experiment:
             shown += 1
@@ -45,6 +47,17 @@ def history(experiment: str | None, reports: Path, as_json: bool) -> int:
         of = f" of {experiment}" if experiment else ""
         click.echo(f"no run{of} with a report in {reports}", err=True)
     return 0
+
+
+def _experiment_of(directory: Path) -> str | None:
+    """By the plan, which a run has from its beginning."""
+    from gameday.record.record import PLAN
+
+    try:
+        plan = json.loads((directory / PLAN).read_bytes())
+        return str(plan["experiment"]["metadata"]["name"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _told(name: str, report: dict[str, Any], as_json: bool) -> list[str]:

@@ -57,6 +57,7 @@ def check(  # noqa: PLR0917 - click passes every option by name
     2 where something is, 3 where nothing is and a cluster did not answer.
     """
     from gameday.errors import EXIT_INVALID_INPUT, EXIT_UNKNOWN
+    from gameday.measures.words import count
     from gameday.plan import load_inventory
     from gameday.plan.advice import UNKNOWN, WRONG, advise
 
@@ -74,7 +75,7 @@ def check(  # noqa: PLR0917 - click passes every option by name
         click.echo(str(one))
     sites = ", ".join(f"{site} {len(names)}" for site, names in estate.sites.items())
     groups = ", ".join(f"{one.name} {len(one.members)}" for one in estate.raft_groups) or "none"
-    click.echo(f"{len(estate.nodes)} nodes ({sites}); Raft groups: {groups}")
+    click.echo(f"{count(len(estate.nodes), 'node')} ({sites}); Raft groups: {groups}")
     wrong = sum(one.level == WRONG for one in found)
     weak, more = len(found) - wrong - unknown, f", {unknown} unknown" if unknown else ""
     click.echo(f"{wrong} wrong, {weak} weak{more}" if found else "nothing is wrong or weak")

@@ -57,16 +57,19 @@ def prepare(check: bool, diff: bool, **told: Any) -> int:
     on. Exit code 0 where every node is prepared, 3 where one is not.
     """
     from gameday.errors import CannotRun
+    from gameday.measures.words import count
 
     job = _job("prepare", check=check, diff=diff, **told)
     found = _run(job)
     problems = _problems(found)
     if problems:
-        raise CannotRun(f"{len(problems)} of {len(found)} node(s) not prepared", problems=problems)
+        raise CannotRun(
+            f"{len(problems)} of {count(len(found), 'node')} not prepared", problems=problems
+        )
     changed = sum(bool(one.changed) for one in found.values())
     word = "would be changed" if check else "changed"
-    click.echo(f"{len(found)} node(s) looked at, {changed} {word}" if check else
-               f"{len(found)} node(s) prepared, {changed} {word}")  # fmt: skip
+    click.echo(f"{count(len(found), 'node')} looked at, {changed} {word}" if check else
+               f"{count(len(found), 'node')} prepared, {changed} {word}")  # fmt: skip
     return 0
 
 
@@ -85,6 +88,7 @@ def check(diff: bool, deep: bool, expect: str, **told: Any) -> int:
     looked at.
     """
     from gameday.errors import EXIT_NOT_MET, CannotRun
+    from gameday.measures.words import count
 
     job = _job("prepare", check=True, diff=diff, **told)
     if deep:
@@ -98,7 +102,9 @@ def check(diff: bool, deep: bool, expect: str, **told: Any) -> int:
             lacks = "not prepared; lacks: " + ", ".join(one.changed)
             click.echo(f"{one.node}: {lacks if one.changed else 'prepared'}")
     if problems:
-        raise CannotRun(f"{len(problems)} of {len(found)} node(s) not looked at", problems=problems)
+        raise CannotRun(
+            f"{len(problems)} of {count(len(found), 'node')} not looked at", problems=problems
+        )
     return EXIT_NOT_MET if any(one.changed for one in found.values()) else 0
 
 
@@ -115,15 +121,16 @@ def clean(check: bool, diff: bool, **told: Any) -> int:
     lease or a run under way. Exit code 0 where every node is clean, 4 where one is not.
     """
     from gameday.errors import NotProvenClean
+    from gameday.measures.words import count
 
     job = _job("clean", check=check, diff=diff, **told)
     found = _run(job)
     problems = _problems(found)
     if problems:
         raise NotProvenClean(
-            f"{len(problems)} of {len(found)} node(s) not clean", problems=problems
+            f"{len(problems)} of {count(len(found), 'node')} not clean", problems=problems
         )
-    click.echo(f"{len(found)} node(s) {'looked at' if check else 'clean'}")
+    click.echo(f"{count(len(found), 'node')} {'looked at' if check else 'clean'}")
     return 0
 
 

@@ -156,15 +156,18 @@ def status(reports: Path) -> int:
     return 3 if unfinished else 0
 
 
-def require_files(inventory: Inventory) -> None:
+def require_files(inventory: Inventory, plan: Plan | None = None) -> None:
     """What the controller needs to reach nodes must be there before anything is begun.
+
+    Args:
+        plan: whose nodes are reached; all of the inventory where it is left out.
 
     Raises:
         InvalidInput: naming every file that is not.
     """
     from gameday.errors import InvalidInput
 
-    missing = inventory.missing_files()
+    missing = inventory.missing_files(None if plan is None else plan.asked)
     if missing:
         raise InvalidInput(
             f"{inventory.source}: files that it names are not on this machine",

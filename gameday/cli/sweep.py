@@ -45,6 +45,7 @@ def sweep(  # noqa: PLR0917 - click passes every option by name
     from gameday.conduct import kube_sweep
     from gameday.conduct import sweep as sweeping
     from gameday.faults.base import CONTROLLER
+    from gameday.measures.words import count
     from gameday.plan import load_inventory
     from gameday.transport.local import has_leases
 
@@ -64,7 +65,7 @@ def sweep(  # noqa: PLR0917 - click passes every option by name
             click.echo(line)
         todo = [one.node for one in found if one.reached and one.left]
         if todo and not yes:
-            click.confirm(f"\nRemove this from {len(todo)} place(s)?", abort=True)
+            click.confirm(f"\nRemove this from {count(len(todo), 'place')}?", abort=True)
         swept = {one.node: one for one in found}
         # Nodes first: a ledger knows more of its own leases than their marks tell.
         on_nodes = [name for name in todo if name in fleet.agents]
@@ -77,8 +78,8 @@ def sweep(  # noqa: PLR0917 - click passes every option by name
     for line in done_lines(swept[node] for node in todo):
         click.echo(line)
     sweeping.require_clean(swept[node] for node in sorted(swept))
-    places = f" and in {len(swept) - len(wanted)} cluster(s)" if in_clusters else ""
-    click.echo(f"clean: nothing of gameday is left on {len(wanted)} node(s){places}")
+    places = f" and in {count(len(swept) - len(wanted), 'cluster')}" if in_clusters else ""
+    click.echo(f"clean: nothing of gameday is left on {count(len(wanted), 'node')}{places}")
     return 0
 
 
@@ -89,6 +90,7 @@ def _sweep_clusters(estate: Inventory, nodes: tuple[str, ...], yes: bool, force:
     from gameday.conduct import kube_sweep
     from gameday.conduct import sweep as sweeping
     from gameday.errors import InvalidInput
+    from gameday.measures.words import count
 
     if nodes:
         raise InvalidInput("--clusters looks at no node", "leave the nodes out")
@@ -107,7 +109,7 @@ def _sweep_clusters(estate: Inventory, nodes: tuple[str, ...], yes: bool, force:
             click.echo(line)
     # What is not over belongs to a run: its mark says until when, by every clock.
     sweeping.require_clean(replace(one, spared=()) for one in swept)
-    click.echo(f"clean: nothing of gameday is overdue in {len(swept)} cluster(s)")
+    click.echo(f"clean: nothing of gameday is overdue in {count(len(swept), 'cluster')}")
     return 0
 
 

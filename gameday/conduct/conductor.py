@@ -28,6 +28,7 @@ from gameday.conduct.preflight import lease_nodes, leases_per_node, preflight, v
 from gameday.conduct.watcher import Watcher
 from gameday.errors import CannotRun, GamedayError, NotProvenClean, SteadyStateFailed
 from gameday.faults.base import CONTROLLER
+from gameday.measures.words import count
 from gameday.record import kinds
 from gameday.record.record import SAMPLES_LIVE, pack_samples
 from gameday.record.types import Lease
@@ -142,8 +143,8 @@ class Conductor:
         self.watcher.note(f"aborting: {why}")
 
     def _before(self) -> None:
-        count = len(self.fleet.agents)
-        self._step("preflight", f"reach {count} nodes, compare clocks, look for what is missing")
+        nodes = count(len(self.fleet.agents), "node")
+        self._step("preflight", f"reach {nodes}, compare clocks, look for what is missing")
         ready = preflight(self.plan, self.fleet, self.recorder)
         self._slowest_ns = ready.slowest_ns
         if self.fleet.relayed:

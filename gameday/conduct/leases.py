@@ -14,6 +14,7 @@ from gameday.conduct.fleet import Fleet
 from gameday.conduct.limits import APART_TRY_NS, DISARM_TRY_NS
 from gameday.errors import CannotRun, NodeError, Unreachable
 from gameday.faults import TABLE
+from gameday.measures.words import count
 from gameday.record import kinds
 from gameday.record.types import Lease, to_json
 from gameday.transport.agent import Agent
@@ -99,7 +100,7 @@ class Leases:
         _, errors = self._fleet.each(nodes, ask)
         if errors:
             raise CannotRun(
-                f"{len(errors)} of {len(nodes)} nodes were not armed; the run is called off",
+                f"not armed: {len(errors)} of {count(len(nodes), 'node')}; the run is called off",
                 problems=[e.message for _, e in sorted(errors.items())],
             )
         return said

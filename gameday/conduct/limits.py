@@ -73,7 +73,7 @@ ARM_CLOSED_NS = 1 * NS_PER_S
 """All nodes must be armed this long before the start, so that the run can still be called off."""
 
 LATE_LOOK_NS = 1500 * NS_PER_MS
-"""Before the last window's end, for the last look at what the faults hit: time for an answer."""
+"""Before each window's end, for the last look at what the faults hit: time for an answer."""
 
 COLLECT_S = 15
 """For the last samples of all vantages, once their probes have ended."""

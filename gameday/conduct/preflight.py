@@ -23,6 +23,7 @@ from gameday.conduct.limits import (
 from gameday.errors import CannotRun, GamedayError
 from gameday.faults import TABLE
 from gameday.faults.base import CONTROLLER, Facts
+from gameday.measures.words import count
 from gameday.probes import TABLE as PROBES
 from gameday.record import kinds
 from gameday.record.types import from_json
@@ -101,7 +102,9 @@ def preflight(plan: Mapping[str, Any], fleet: Fleet, recorder: Recorder) -> Read
     for _, (_, _, found) in sorted(answers.items()):
         problems += found
     if problems:
-        raise CannotRun(f"{len(problems)} problem(s) before anything was armed", problems=problems)
+        raise CannotRun(
+            f"{count(len(problems), 'problem')} before anything was armed", problems=problems
+        )
     took = [took for node, (_, took, _) in answers.items() if node in targets]
     return Ready({node: skew for node, (skew, _, _) in answers.items()}, max(took, default=0))
 
@@ -136,7 +139,7 @@ def _check_node(
         left = agent.call("audit")["left"]
         if left:
             problems.append(
-                f"{agent.node}: {len(left)} piece(s) of another run are still there, the first: "
+                f"{agent.node}: {count(len(left), 'piece')} of another run still there, the first: "
                 f"{left[0]} (is a run going on? else: gameday recover)"
             )
     best = min(exchanges, key=lambda e: e.received_ns - e.sent_ns)

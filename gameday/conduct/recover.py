@@ -18,6 +18,7 @@ from gameday.conduct.leases import Leases, by_node, foreign_of
 from gameday.conduct.preflight import vantages
 from gameday.conduct.watcher import Watcher
 from gameday.errors import EvidenceError, GamedayError, Refused
+from gameday.measures.words import count
 from gameday.record import kinds
 from gameday.record.journal import dump_line, read_events
 from gameday.record.record import SAMPLES_LIVE, pack_samples, parse_samples, read_samples
@@ -78,7 +79,7 @@ def recover(directory: Path, watcher: Watcher) -> Ended:
     recorder.event(kinds.ABORT, why="the controller died", by="controller-died")
     leases = Leases(fleet, recorder)
     recorder.event(kinds.STEP, step="heal", text="recover: end all leases and read them back")
-    watcher.step("heal", f"end {len(intents)} leases of {directory.name}")
+    watcher.step("heal", f"end {count(len(intents), 'lease')} of {directory.name}")
     for node, reason in sorted(leases.disarm(intents, "recover").items()):
         watcher.note(f"{node}: not proven absent: {reason}")
     watcher.step("prove-clean", "look for anything of ours that is left")

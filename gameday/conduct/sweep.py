@@ -9,6 +9,7 @@ from typing import Any
 
 from gameday.conduct.fleet import Fleet
 from gameday.errors import NotProvenClean
+from gameday.measures.words import count
 from gameday.transport.agent import Agent
 
 
@@ -59,7 +60,7 @@ def require_clean(swept: Iterable[Swept]) -> None:
     ]
     if lines:
         raise NotProvenClean(
-            f"not proven clean: {len(lines)} piece(s) are left",
+            f"not proven clean: {count(len(lines), 'piece')} left",
             "remove them as they say, then sweep again",
             problems=lines,
         )

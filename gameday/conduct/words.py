@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gameday.conduct.leases import by_node
 from gameday.faults import TABLE
+from gameday.measures.words import count
 from gameday.plan.quorum import join
 from gameday.record.types import Lease
 
@@ -16,16 +17,16 @@ HOST = "the controller's host"
 def arming(leases: Sequence[Lease]) -> str:
     """What is armed where, before it is."""
     they = "it is" if len(leases) == 1 else "they are"
-    return f"arm {_many(len(leases), 'lease')} on {_where(leases)}; {they} inert until T0"
+    return f"arm {count(len(leases), 'lease')} on {_where(leases)}; {they} inert until T0"
 
 
 def armed(leases: Sequence[Lease], proven: bool) -> str:
     """That all of it is armed; that our own path is exempt only where that was ``proven``."""
     nodes, away = _split(leases)
-    count = len(by_node(nodes))
-    one = f"{_many(count, 'node')} armed"
-    who = [one if count == 1 else f"all {one}"] if count else []
-    who += [f"{_many(len(away), 'lease')} held by {HOST}"] if away else []
+    many = len(by_node(nodes))
+    one = f"{count(many, 'node')} armed"
+    who = [one if many == 1 else f"all {one}"] if many else []
+    who += [f"{count(len(away), 'lease')} held by {HOST}"] if away else []
     return " and ".join(who) + ("; our own path is proven exempt" if proven else "")
 
 
@@ -45,7 +46,7 @@ def opening(leases: Sequence[Lease]) -> str:
 
 def _where(leases: Sequence[Lease]) -> str:
     nodes, away = _split(leases)
-    found = [_many(len(by_node(nodes)), "node")] if nodes else []
+    found = [count(len(by_node(nodes)), "node")] if nodes else []
     return " and ".join([*found, HOST] if away else found)
 
 
@@ -53,7 +54,3 @@ def _split(leases: Sequence[Lease]) -> tuple[list[Lease], list[Lease]]:
     """Those that nodes hold, and those that the controller's host does."""
     away = [one for one in leases if TABLE[one.kind].elsewhere(one.spec) is not None]
     return [one for one in leases if one not in away], away
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -48,7 +48,9 @@ def majorities_ring(members: Sequence[str]) -> FrozenSet[Pair]:
     """
     count = len(members)
     if count < RING_MIN:
-        raise InvalidInput(f"side_a selects {count} nodes; a ring of majorities needs {RING_MIN}")
+        raise InvalidInput(
+            f"side_a: a ring of majorities needs {RING_MIN} nodes, it selects {count}"
+        )
     reach = -(-(count // 2) // 2)
     cut: Set[Pair] = set()
     for i in range(count):

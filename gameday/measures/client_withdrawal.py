@@ -30,11 +30,13 @@ class ClientWithdrawalParams:
         probe: an http probe.
         site: the site to which no request may go any more.
         fault: which fault's onset counts; the first of the experiment where it is empty.
+        addresses: that stand for the site; by default its nodes' own.
     """
 
     probe: str
     site: str
     fault: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 class ClientWithdrawal:
@@ -52,7 +54,7 @@ class ClientWithdrawal:
             EvidenceError: where the plan or the record lacks what is asked for.
         """
         window = record.window(params.fault or None)
-        addresses = site_addresses(record, params.site)
+        addresses = frozenset(params.addresses) or site_addresses(record, params.site)
         period = period_ns(record, params.probe)
         found: dict[Stream, Transition] = {}
         for stream, looks in sorted(record.seen(params.probe).items()):

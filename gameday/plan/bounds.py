@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gameday.experiment.limits import FAULT_S_MAX
 from gameday.experiment.model import Bounds
 from gameday.faults.disk_fill import KEEP_FREE_MB_MIN
+from gameday.measures.words import count
 from gameday.plan.estate import ROUTER, Inventory
 
 if TYPE_CHECKING:
@@ -96,17 +97,19 @@ def _together(
     found = []
     leases = sum(len(one.planned.leases) for one in together)
     if leases > bounds.leases:
-        what = f"{leases} leases at a time; {bounds.sources['leases']} allows {bounds.leases}"
+        what = (
+            f"{count(leases, 'lease')} at a time; {bounds.sources['leases']} allows {bounds.leases}"
+        )
         found.append((fault.index, what, "aim at fewer nodes, or one after another"))
     servers = {node.name for node in inventory.nodes
                if not node.vantage_only and ROUTER not in node.roles}  # fmt: skip
     leased = (lease for one in together for lease in one.planned.leases)
     hit = {node for lease in leased for node in lease.hits} & servers
     sizes = Counter(inventory.by_name[name].site for name in servers)
-    for site, count in sorted(Counter(inventory.by_name[node].site for node in hit).items()):
-        if count * 100 > sizes[site] * bounds.site_percent:
+    for site, held in sorted(Counter(inventory.by_name[node].site for node in hit).items()):
+        if held * 100 > sizes[site] * bounds.site_percent:
             what = (
-                f"{count} of {sizes[site]} nodes of {site} hold leases at a time; "
+                f"{held} of {count(sizes[site], 'node')} of {site} hold leases at a time; "
                 f"{bounds.sources['site_percent']} allows {bounds.site_percent} %"
             )
             found.append((fault.index, what, "aim at fewer nodes of the site"))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -186,10 +186,15 @@ class Inventory:
                 continue
         return found
 
-    def missing_files(self) -> tuple[str, ...]:
-        """What must be on the controller before nodes can be reached, and is not."""
-        wanted = {f"known_hosts file {self.known_hosts}": self.known_hosts}
-        for node in self.nodes:
+    def missing_files(self, asked: Collection[str] | None = None) -> tuple[str, ...]:
+        """What must be on the controller before nodes and clusters can be reached, and is not.
+
+        Args:
+            asked: the nodes that are reached; all of them where it is left out.
+        """
+        nodes = [node for node in self.nodes if asked is None or node.name in asked]
+        wanted = {f"known_hosts file {self.known_hosts}": self.known_hosts} if nodes else {}
+        for node in nodes:
             for key_file in (node.key_file, *(jump.key_file for jump in node.jumps)):
                 if key_file:
                     wanted[f"SSH key {key_file}"] = key_file

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from gameday.errors import Refused
 from gameday.experiment.load import Loaded
@@ -74,7 +75,7 @@ def make_plan(
         if planned is not None:
             effect[fault.planned.name], probe = planned
             probes += [probe] if probe is not None else []
-    return Plan(
+    plan = Plan(
         schema=SCHEMA,
         experiment=experiment.to_json(),
         sites=dict(inventory.sites),
@@ -90,6 +91,9 @@ def make_plan(
         widths={probe.name: width_ns(probe.period_ns, probe.timeout_ns) for probe in probes},
         limits=tuple(_limits(loaded, inventory, aimed, outlooks, base_us)),
     )
+    missing = inventory.missing_files(plan.asked)
+    told = [f"{what} is not there yet; the run needs it." for what in missing]
+    return replace(plan, limits=(*plan.limits, *told))
 
 
 def _random_id() -> str:
@@ -152,7 +156,6 @@ def _limits(
             found.append(f"{name} loses its quorum: its writes stop. The experiment accepts it.")
         else:
             found.append(f"accept_quorum_loss names {name}, but no fault takes its quorum.")
-    found += [f"{what} is not there yet; the run needs it." for what in inventory.missing_files()]
     return found
 
 

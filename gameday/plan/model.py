@@ -193,6 +193,12 @@ class Plan:
     widths: dict[str, int]
     limits: tuple[str, ...]
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """Who gets a lease or looks at something: nobody else is reached, or has to be."""
+        holders = {lease.node for fault in self.faults for lease in fault.leases}
+        return frozenset(holders | {s.node for probe in self.probes for s in probe.samplers})
+
     def to_json(self) -> dict[str, Any]:
         """JSON of the plan: integers, strings, lists and mappings only."""
         found = as_json(self)

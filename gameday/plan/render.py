@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gameday.clock import NS_PER_MS, NS_PER_S
+from gameday.measures.words import count
 from gameday.plan import holders
 from gameday.plan.model import Plan, PlannedFault, PlannedLease, PlannedProbe, Sampler
 from gameday.plan.quorum import join
@@ -87,7 +88,7 @@ def _cuts(plan: Plan) -> list[str]:
         lines += [""] if lines else []
         lines.append(f"Who is where in {fault.name}")
         for side, nodes in fault.sides.items():
-            lines += _field(side, f"{', '.join(nodes)}  ({_many(len(nodes), 'node')})")
+            lines += _field(side, f"{', '.join(nodes)}  ({count(len(nodes), 'node')})")
         for group in plan.groups:
             for cut in group.cuts:
                 if cut.fault == fault.name:
@@ -97,16 +98,16 @@ def _cuts(plan: Plan) -> list[str]:
 
 def _quorum(name: str, members: int, majority: int, sides: Sequence[Any]) -> list[str]:
     sum_ = f"majority {members} // 2 + 1 = {majority}"
-    lines = ["", f"  Raft group {name}: {members} members, {sum_}"]
+    lines = ["", f"  Raft group {name}: {count(members, 'member')}, {sum_}"]
     for side in sides:
-        count = len(side.members)
-        sign = "<" if count < majority else ">="
+        size = len(side.members)
+        sign = "<" if size < majority else ">="
         word = "no quorum: writes stop"
         if side.quorum:
             word = "quorum: writes go on"
-        elif count >= majority:
+        elif size >= majority:
             word = "no member reaches a majority directly: writes stop"
-        lead = f"    {count} {sign:<2} {majority}  {word:<24} "
+        lead = f"    {size} {sign:<2} {majority}  {word:<24} "
         lines += _wrap(lead + ", ".join(side.members), " " * len(lead))
     return lines
 
@@ -210,10 +211,10 @@ def _aborts(plan: Plan) -> list[str]:
 def _leases(plan: Plan) -> list[str]:
     lines: list[str] = []
     for fault in plan.faults:
-        count = _many(len(fault.leases), "lease")
+        many = count(len(fault.leases), "lease")
         lines += [""] if lines else []
         where = holders.place(fault, "on each node")
-        lines += _wrap(f"What {fault.name} sets {where}, and how it is undone: {count}", "  ")
+        lines += _wrap(f"What {fault.name} sets {where}, and how it is undone: {many}", "  ")
         for leases in _alike(fault):
             lines += _lease_lines(leases, holders.elsewhere(fault) is not None)
     return lines
@@ -276,10 +277,6 @@ def duration(nanoseconds: int) -> str:
     whole, rest = divmod(nanoseconds // NS_PER_MS, 1000)
     fraction = f".{rest:03d}".rstrip("0") if rest else ""
     return f"{whole}{fraction} s"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _field(label: str, text: str) -> list[str]:

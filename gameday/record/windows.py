@@ -103,21 +103,57 @@ def _onset(
 def _end(event: Event, clock: NodeClock, events: Sequence[Event]) -> Interval:
     lease = event.data["lease"]
     planned = _late(clock.wall_to_run(lease["expire_at_ns"]))
-    asked = [e for e in events if e.kind == kinds.DISARMED and e.data["lease"] == lease["id"]]
-    early = [Interval(e.data["sent_ns"], e.at_ns) for e in asked if e.data["sent_ns"] < planned.lo]
+    tries = [one for one in _tries(lease["id"], events) if one.sent_ns < planned.lo]
+    early = [one for one in tries if not one.in_vain]
     if _kept(event) == "kernel":
-        return early[0] if early else planned
+        if not early:
+            return planned
+        # Where no answer says sooner that nothing is left, the kernel ends the rest by itself.
+        gone = (one.gone_ns for one in early if one.gone_ns is not None)
+        return Interval(early[0].sent_ns, min([*gone, planned.hi]))
     seen = list(_observed(event, events))
     for one in seen:
         if gone := one.data["observation"].get("gone"):
             return _between(clock, gone)
-    begin = early[0].lo if early else planned.lo
+    begin = early[0].sent_ns if early else planned.lo
     absent = [
         e.at_ns
         for e in seen
         if e.data["when"] == "ended" and e.data["observation"]["state"] == "absent"
     ]
     return Interval(begin, max(begin, min(absent, default=events[-1].at_ns)))
+
+
+@dataclass(frozen=True)
+class _Try:
+    """One time that a node was asked to end a lease.
+
+    Attributes:
+        sent_ns: when. gone_ns: when its answer was there that nothing is left; ``None`` where it
+            was another answer, or none. in_vain: whether it certainly changed nothing.
+    """
+
+    sent_ns: int
+    gone_ns: int | None
+    in_vain: bool
+
+
+def _tries(lease: str, events: Sequence[Event]) -> list[_Try]:
+    """In their order. One without an answer may have ended the lease all the same."""
+    own = [e for e in events if e.data.get("lease") == lease]
+    answers = {e.data["sent_ns"]: e for e in own if e.kind == kinds.DISARMED}
+    found = []
+    for sent in (e.at_ns for e in own if e.kind == kinds.DISARM_INTENT):
+        answer = answers.get(sent)
+        if answer is None:
+            found.append(_Try(sent, None, in_vain=False))
+            continue
+        states = [e.data["observation"]["state"] for e in own if e.kind == kinds.OBSERVED
+                  and e.data["when"] == "ended" and e.seq > answer.seq]  # fmt: skip
+        absent = states[:1] == ["absent"]
+        in_vain = bool(states) and not absent and not answer.data["done"]
+        found.append(_Try(sent, answer.at_ns if absent else None, in_vain))
+    return found
 
 
 def _kept(armed: Event) -> str:

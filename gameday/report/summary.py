@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gameday.errors import EvidenceError
-from gameday.record.record import REPORT
+from gameday.record import kinds
+from gameday.record.journal import read_events
+from gameday.record.record import EVENTS, REPORT
 from gameday.report.files import HTML, SCHEMA, read_whole
 from gameday.report.tables import (
     CLIENT_TITLES,
@@ -47,8 +49,28 @@ def verdict_word(directory: Path) -> str:
     try:
         report = read_report(directory)
     except EvidenceError:
-        return "not judged: gameday measure --write"
+        return not_judged(directory)
     return str(VERDICT_TITLE[report["verdict"]["verdict"]]).lower()
+
+
+def not_judged(directory: Path) -> str:
+    """Why a run has no report, by its journal; says so where that cannot be read either."""
+    if (directory / REPORT).exists():
+        return f"{REPORT} cannot be read: gameday verify"
+    if not (directory / EVENTS).exists():
+        return "planned, and never begun"
+    try:
+        events = read_events(directory / EVENTS)
+    except (EvidenceError, OSError) as error:
+        return f"has no report, and its journal cannot be read: {error}"
+    found = {event.kind for event in events}
+    if kinds.RUN_ENDED not in found:
+        return "has not ended: gameday status"
+    why = next((str(event.data["why"]) for event in events if event.kind == kinds.ABORT), "")
+    # Whatever was meant to be armed is in the journal before a node is asked.
+    if why and kinds.ARM_INTENT not in found:
+        return f"given up before arming: {why}"
+    return "not judged: gameday measure --write"
 
 
 def read_report(directory: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -57,10 +57,13 @@ class ApiServer:
         admin: the administrator's token.
     """
 
-    def __init__(self, directory: Path, context: str = "frankfurt") -> None:
+    def __init__(
+        self, directory: Path, context: str = "frankfurt", more: Sequence[str] = ()
+    ) -> None:  # fmt: skip
+        """``more``: arguments of kube-apiserver beside those of the lab's."""
         if not os.access(kube.program(), os.X_OK):
             raise RuntimeError(f"{kube.program()} is missing: run scripts/kube-apiserver.sh")
-        self._directory, self.context = directory, context
+        self._directory, self.context, self._more = directory, context, more
         directory.mkdir(parents=True, exist_ok=True)
         self._ports = kube.Ports(*_free_ports(3))
         self.port = self._ports.https
@@ -112,9 +115,10 @@ class ApiServer:
         if "etcd" not in self._running:
             self._spawn("etcd", kube.etcd_argv(str(self._directory / "etcd"), self._ports))
         if "kube-apiserver" not in self._running:
-            self._spawn("kube-apiserver", kube.apiserver_argv(
+            argv = kube.apiserver_argv(
                 str(kube.program()), "127.0.0.1", self._ports, self._files
-            ))  # fmt: skip
+            )  # fmt: skip
+            self._spawn("kube-apiserver", [*argv, *self._more])
         self.wait(self._ready, "the API server is ready")
 
     def stop(self) -> None:
@@ -135,7 +139,11 @@ class ApiServer:
             self._end(name)
 
     def compact(self) -> None:
-        """etcd forgets every earlier revision: a list that goes on by ``continue`` gets 410."""
+        """etcd forgets every earlier revision: a list that goes on by ``continue`` gets 410.
+
+        So does a watch that goes on where it was, but for the API server's own cache, which
+        remembers what it has seen itself: ``--watch-cache=false`` takes it away.
+        """
         revision = int(self._etcd("/v3/kv/range", {"key": _b64(b"a")})["header"]["revision"])
         self._etcd("/v3/kv/compaction", {"revision": str(revision), "physical": True})
 

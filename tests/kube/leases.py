@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gameday.agent import vigil
 from gameday.clock import NS_PER_S, wall_ns
 from tests.kube.apiserver import ApiServer
 
@@ -20,6 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LEAD_S = 12
 """Python, the library and the guards start in seconds, and in five on a machine that others use."""
+
+LEADS_S = (30, 90)
+"""Where a busier machine has armed too late: a run measures how slow a host is, and a test asks
+again."""
 
 LATE_S = 6.0
 """A guard asks at the lease's end; on a busy machine an interpreter takes its time for it."""
@@ -74,7 +79,25 @@ class Host:
         self.environment = {**os.environ, "XDG_STATE_HOME": str(self.home)}
 
     def arm(self, lease: dict[str, Any]) -> subprocess.Popen[str]:
-        """A process that stands for gameday: it holds the connection to the agent that armed."""
+        """A process that stands for gameday: it holds the connection to the agent that armed.
+
+        What was armed too late is armed anew, with another id and a later window of the same
+        length: ``lease`` holds those then.
+        """
+        for lead_s in LEADS_S:
+            holder, trouble = self._arm(lease)
+            if "too late" not in trouble:
+                break
+            lasts = lease["expire_at_ns"] - lease["fire_at_ns"]
+            fire = (wall_ns() // NS_PER_S + lead_s) * NS_PER_S
+            lease |= {"id": os.urandom(4).hex(), "fire_at_ns": fire, "expire_at_ns": fire + lasts}
+        else:
+            holder, trouble = self._arm(lease)
+        assert not trouble, trouble
+        return holder
+
+    def _arm(self, lease: dict[str, Any]) -> tuple[subprocess.Popen[str], str]:
+        """The process, and why it could not arm; "" where it did."""
         holder = subprocess.Popen(
             [sys.executable, "-c", HOLD, json.dumps(lease)], cwd=ROOT, env=self.environment,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -82,9 +105,9 @@ class Host:
         )  # fmt: skip
         assert holder.stdout is not None and holder.stderr is not None
         line = holder.stdout.readline()
-        assert line, holder.stderr.read()
-        assert json.loads(line)["observation"]["state"] == "armed", line
-        return holder
+        if not line:
+            return holder, holder.communicate()[1] or "it said nothing"
+        return holder, "" if json.loads(line)["observation"]["state"] == "armed" else line
 
     def ask(self, call: str, **arguments: Any) -> Any:
         """One call to the agent of this host; {"error": ...} where it says so."""
@@ -102,6 +125,14 @@ class Host:
         """SIGKILL, by their process groups: a sleeper has a child."""
         for role in roles:
             os.killpg(self.guard(lease, role), signal.SIGKILL)
+
+    def close(self) -> None:
+        """End guards of leases that are open still: their API server is about to go for good."""
+        for entry in self.entries.glob("????????.json"):
+            for path in self.entries.glob(f"{entry.stem}.*.pid"):
+                pid = int(path.read_text())
+                if vigil.is_ours(pid, entry.stem):
+                    os.killpg(pid, signal.SIGKILL)
 
     def ended(self, lease: dict[str, Any]) -> bool:
         """Whether the ledger has the lease as ended."""
@@ -133,15 +164,26 @@ def until(ns: int, extra_s: float = 0.0) -> None:
     time.sleep(max(0.0, (ns - wall_ns()) / NS_PER_S + extra_s))
 
 
+def left_s(lease: Mapping[str, Any]) -> float:
+    """Until the lease's window ends."""
+    return max(0.0, (int(lease["expire_at_ns"]) - wall_ns()) / NS_PER_S)
+
+
 def wait(holds: Callable[[], Any], within_s: float, told: Callable[[], Any]) -> None:
-    """Until it holds.
+    """Until it holds; an OSError, as of a server that is just starting or was killed, is a no.
 
     Raises:
-        AssertionError: where it does not in time.
+        AssertionError: where it does not in time, with what is told and the last such error.
     """
     last = wall_ns() + int(within_s * NS_PER_S)
-    while not holds():
-        assert wall_ns() < last, told()
+    while True:
+        error: OSError | None = None
+        try:
+            if holds():
+                return
+        except OSError as caught:
+            error = caught
+        assert wall_ns() < last, f"{told()}" + (f"; asking: {error!r}" if error else "")
         time.sleep(0.05)
 
 

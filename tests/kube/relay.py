@@ -7,17 +7,22 @@ import contextlib
 import selectors
 import socket
 import threading
+from pathlib import Path
+
+from tests.kube.apiserver import ApiServer
 
 
 class Relay:
     """Passes bytes between whoever connects to ``port`` and a server on loopback.
 
     ``freeze`` makes every connection of now silent for ever, without an error; later ones work.
+    After ``close`` its port refuses, until another relay is made with that port: a server that goes
+    and comes at once, however long a real one takes to start on a busy machine.
     """
 
-    def __init__(self, to: int) -> None:
+    def __init__(self, to: int, port: int = 0) -> None:
         self._to = to
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         self._frozen: set[socket.socket] = set()
         self._open: dict[socket.socket, socket.socket] = {}
@@ -82,6 +87,8 @@ class Relay:
                 self._open.pop(end, None)
 
 
-def port_of(url: str) -> int:
-    """The port of ``https://127.0.0.1:port``."""
-    return int(url.rpartition(":")[2])
+def through(relay: Relay, server: ApiServer, file: Path) -> Path:
+    """A kubeconfig as the server's own, written to ``file``, that asks by way of the relay."""
+    text = server.kubeconfig.read_text()
+    file.write_text(text.replace(server.url, f"https://127.0.0.1:{relay.port}"))
+    return file

@@ -22,10 +22,15 @@ import pytest
 
 from gameday.clock import NS_PER_S, wall_ns
 from tests.kube.apiserver import ApiServer
-from tests.kube.leases import KINDS, LATE_S, Host, Kind, until, wait
+from tests.kube.leases import KINDS, LATE_S, Host, Kind, left_s, until, wait
+from tests.kube.relay import Relay, through
 
-TOGETHER_S = 25
+TOGETHER_S = 35
 """Six leases armed at once: as many interpreters, each with three guards."""
+
+BACK_S = 30
+"""Guards ask every 5 s, and each request to a server that has just begun may time out after as
+long; one that is ready by its own word has been seen to take its time on a busy machine."""
 
 
 @pytest.fixture
@@ -37,8 +42,10 @@ def server(tmp_path: Path) -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
+def host(tmp_path: Path) -> Iterator[Host]:
+    one = Host(tmp_path)
+    yield one
+    one.close()
 
 
 def named(kind: str) -> str:
@@ -49,13 +56,13 @@ def named(kind: str) -> str:
 def test_every_kind_is_undone_whatever_dies(server: ApiServer, host: Host, dies: str) -> None:
     owns = [Kind(server, kind, named(kind)) for kind in KINDS]
     fire = (wall_ns() // NS_PER_S + TOGETHER_S) * NS_PER_S
-    leases = [{**own.lease(), "fire_at_ns": fire, "expire_at_ns": fire + 5 * NS_PER_S}
+    leases = [{**own.lease(), "fire_at_ns": fire, "expire_at_ns": fire + 12 * NS_PER_S}
               for own in owns]  # fmt: skip
     with ThreadPoolExecutor(2) as pool:
         holders = list(pool.map(host.arm, leases))
     assert not any(own.changed() for own in owns), "nothing before the window"
     until(fire)
-    wait(lambda: all(own.changed() for own in owns), LATE_S,
+    wait(lambda: all(own.changed() for own in owns), left_s(leases[0]),
          lambda: {one["kind"]: host.trouble(one) for one in leases})  # fmt: skip
     for holder in holders:
         os.killpg(holder.pid, signal.SIGKILL)
@@ -79,10 +86,10 @@ def test_every_kind_is_undone_whatever_dies(server: ApiServer, host: Host, dies:
 def test_an_api_server_that_is_down_at_the_end(server: ApiServer, host: Host, how: str) -> None:
     """It is undone once it is back, and the record knows how late that was."""
     own = Kind(server, "kube-scale", named("scale"))
-    lease = own.lease()
+    lease = own.lease(for_s=10)
     holder = host.arm(lease)
     until(lease["fire_at_ns"])
-    wait(own.changed, LATE_S, lambda: host.trouble(lease))
+    wait(own.changed, left_s(lease), lambda: host.trouble(lease))
     (server.stop if how == "refuses" else server.pause)()
     until(lease["expire_at_ns"], 3)
     os.killpg(holder.pid, signal.SIGKILL)
@@ -96,7 +103,7 @@ def test_an_api_server_that_is_down_at_the_end(server: ApiServer, host: Host, ho
     host.kill_guards(lease, "keep")
     back = wall_ns()
     (server.start if how == "refuses" else server.resume)()
-    wait(lambda: not own.changed(), 5 + 5 + LATE_S, lambda: host.trouble(lease))
+    wait(lambda: not own.changed(), BACK_S, lambda: host.trouble(lease))
     wait(lambda: host.ended(lease), LATE_S, lambda: host.trouble(lease))
     found = host.ask("disarm", lease=lease["id"])["observation"]
     assert (found["state"], found["foreign_changed"]) == ("absent", [])
@@ -132,18 +139,25 @@ def test_a_reboot_of_the_controllers_host(server: ApiServer, host: Host) -> None
     assert not own.changed() and host.ended(lease)
 
 
-def test_an_api_server_that_is_down_when_the_window_begins(server: ApiServer, host: Host) -> None:
+def test_an_api_server_that_is_down_when_the_window_begins(
+    server: ApiServer, host: Host, tmp_path: Path
+) -> None:
     """The fault begins late, which the record knows; nothing ends later for it."""
     own = Kind(server, "kube-cordon", named("cordon"))
-    lease = own.lease(for_s=12)
+    relay = Relay(server.port)
+    lease = own.lease(for_s=15, kubeconfig=through(relay, server, tmp_path / "config"))
     holder = host.arm(lease)
-    server.stop()
+    relay.close()
     until(lease["fire_at_ns"], 2)
-    server.start()
-    wait(own.changed, 8, lambda: host.trouble(lease))
-    until(lease["expire_at_ns"])
-    wait(lambda: not own.changed(), LATE_S, lambda: host.trouble(lease))
-    found: Any = host.ask("disarm", lease=lease["id"])["observation"]
+    assert "refused" in host.trouble(lease) and not own.changed()
+    again = Relay(server.port, relay.port)
+    try:
+        wait(own.changed, left_s(lease), lambda: host.trouble(lease))
+        until(lease["expire_at_ns"])
+        wait(lambda: not own.changed(), LATE_S, lambda: host.trouble(lease))
+        found: Any = host.ask("disarm", lease=lease["id"])["observation"]
+    finally:
+        again.close()
     receipt = json.loads((host.entries / f"{lease['id']}.ended.json").read_text())
     assert found["began"][0] - receipt["fire_mono_ns"] > NS_PER_S
     os.killpg(holder.pid, signal.SIGKILL)

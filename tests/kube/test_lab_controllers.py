@@ -7,65 +7,45 @@ tests/lab has them in a whole lab, with the lab's kubelet. Kubernetes 1.20, no s
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from gameday import clock
-from gameday.lab import certificates
 from gameday.lab import topology as t
-from gameday.lab.parts import kube_objects
 from tests.kube.apiserver import ApiServer
+from tests.kube.played import (
+    DEPLOYMENT,
+    FLEET,
+    GSLB,
+    INGRESS,
+    NODE,
+    PODS,
+    beat,
+    bury,
+    controllers,
+    health,
+    pods,
+    run_pod,
+    site_at_work,
+)
 
-NODE = "fra-2"
-PODS = "/api/v1/namespaces/ingress/pods"
-DEPLOYMENT = "/apis/apps/v1/namespaces/ingress/deployments/ingress"
-GSLB = "/apis/k8gb.absa.oss/v1beta1/namespaces/ingress/gslbs/app"
-FLEET = "/apis/fleet.cattle.io/v1alpha1/namespaces/fleet-local"
-LEASE = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{NODE}"
+OWN_SERVICE = "/api/v1/namespaces/default/services/kubernetes"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the site's files are; what its controllers are told is in "controllers"."""
+    return tmp_path_factory.mktemp("site")
+
+
+@pytest.fixture(scope="module")
+def site(home: Path) -> Iterator[ApiServer]:
     """A site's API server with its controllers; one node, that nothing renews the Lease of."""
-    home = tmp_path_factory.mktemp("site")
-    own = home / "controllers"
-    own.mkdir()
-    authority = certificates.Authority(own)
-    authority.sign("site", "gameday-lab:site", "system:masters")
-    server = ApiServer(home / "server")
-    server.trust(own / "ca.crt")
-    with server:
-        # It asks the server by the certificate that the server has.
-        (own / "ca.crt").write_bytes(server.ca.read_bytes())
-        told = {"site": "frankfurt", "port": server.port, "ingress": "198.18.10.12", "others": {}}
-        (own / "site.json").write_text(json.dumps(told))
-        (own / "objects.json").write_text(json.dumps(kube_objects.objects("frankfurt")))
-        server.done("POST", "/api/v1/nodes", {
-            "metadata": {"name": NODE, "labels": kube_objects.labels(t.node(NODE))},
-        })  # fmt: skip
-        beat(server)
-        with open(home / "site.log", "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, str(t.FILES / "kube_site.py"), str(own / "site.json")],
-                stdout=log, stderr=log,
-            )  # fmt: skip
+    with site_at_work(home) as server:
         yield server
-        process.kill()
-        process.wait()
-
-
-def beat(server: ApiServer) -> None:
-    """One heartbeat of the node: its Lease, and Ready in its status."""
-    moment = f"2026-01-01T00:00:{clock.mono_ns() // clock.NS_PER_MS % 60_000 / 1000:09.6f}Z"
-    spec = {"holderIdentity": NODE, "renewTime": moment}
-    if server.request("PATCH", LEASE, {"spec": spec})[0] == 404:
-        server.done("POST", LEASE.rpartition("/")[0], {"metadata": {"name": NODE}, "spec": spec})
-    words = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
-    server.done("PATCH", f"/api/v1/nodes/{NODE}/status", {"status": {"conditions": [words]}})
 
 
 def until(server: ApiServer, condition: Callable[[], bool], what: str, beats: bool = True) -> None:
@@ -79,42 +59,25 @@ def until(server: ApiServer, condition: Callable[[], bool], what: str, beats: bo
     server.wait(look, what)
 
 
-def pods(server: ApiServer) -> list[dict[str, Any]]:
-    return list(server.done("GET", PODS)["items"])
-
-
 def serve(server: ApiServer) -> str:
     """Play the kubelet until one pod is bound and ready; its name."""
 
     def bound() -> bool:
-        for one in pods(server):
-            name = one["metadata"]["name"]
-            if "deletionTimestamp" in one["metadata"]:
-                server.request("DELETE", f"{PODS}/{name}", {"gracePeriodSeconds": 0})
+        bury(server)
         return any(one["spec"].get("nodeName") == NODE for one in pods(server))
 
     until(server, bound, "a pod is bound")
     (one,) = [each for each in pods(server) if each["spec"].get("nodeName")]
-    name = str(one["metadata"]["name"])
-    status = {
-        "phase": "Running", "podIP": "198.18.10.12", "podIPs": [{"ip": "198.18.10.12"}],
-        "conditions": [{"type": "Ready", "status": "True"}],
-    }  # fmt: skip
-    server.done("PATCH", f"{PODS}/{name}/status", {"status": status})
+    run_pod(server, one)
     until(server, lambda: health(server) == "Healthy", "k8gb's status says healthy")
-    return name
-
-
-def health(server: ApiServer) -> str:
-    status = server.request("GET", GSLB)[1].get("status", {})
-    return str(status.get("serviceHealth", {}).get(t.APP_NAME, ""))
+    return str(one["metadata"]["name"])
 
 
 def test_scaled_to_zero_and_back(site: ApiServer) -> None:
     name = serve(site)
     found = site.done("GET", DEPLOYMENT)["status"]
     assert (found["readyReplicas"], found["replicas"]) == (1, 1)
-    assert site.done("GET", GSLB)["status"]["healthyRecords"] == {t.APP_NAME: ["198.18.10.12"]}
+    assert site.done("GET", GSLB)["status"]["healthyRecords"] == {t.APP_NAME: [INGRESS]}
     site.done("PATCH", DEPLOYMENT, {"spec": {"replicas": 0}})
     until(
         site, lambda: "deletionTimestamp" in site.done("GET", f"{PODS}/{name}")["metadata"],
@@ -212,6 +175,25 @@ def test_a_node_that_is_not_heard_of_is_not_ready_and_neither_are_its_pods(
     events = site.done("GET", "/api/v1/namespaces/default/events")["items"]
     assert "NodeNotReady" in {one["reason"] for one in events}
     until(site, lambda: not taints(), "it is heard of again")
+
+
+def test_nothing_is_made_before_the_api_server_has_its_own_service(
+    site: ApiServer, home: Path
+) -> None:
+    """It makes that late, a few seconds here; another Service could be given its address."""
+    late = home / "late"
+    shutil.copytree(home / "controllers", late)
+    maps = "/api/v1/namespaces/default/configmaps"
+    first = {"path": maps, "object": {"metadata": {"name": "first"}}}
+    (late / "objects.json").write_text(json.dumps([first]))
+    site.done("DELETE", OWN_SERVICE)
+    with controllers(late):
+        site.wait(lambda: site.request("GET", f"{maps}/first")[0] == 200, "the site has begun")
+    versions = [
+        int(site.done("GET", path)["metadata"]["resourceVersion"])
+        for path in (OWN_SERVICE, f"{maps}/first")
+    ]
+    assert versions == sorted(versions), "the revisions of etcd at which they were made"
 
 
 def test_the_controllers_go_on_where_the_api_server_was_away(site: ApiServer) -> None:

@@ -7,15 +7,20 @@ import json
 import threading
 from pathlib import Path
 
+import pytest
+
 from gameday import clock
 from gameday.agent import prober
 from gameday.probes import TABLE
 from gameday.probes.base import Schedule, Target, Value
+from gameday.probes.kube_client import ApiFailed, Client
 from gameday.probes.params import build
 from gameday.record.columns import parse_lines
 from tests.kube.apiserver import ApiServer
-from tests.kube.relay import Relay, port_of
+from tests.kube.leases import cluster_of
+from tests.kube.relay import Relay, through
 from tests.kube.watching import (
+    GSLBS,
     PERIOD,
     SCHEDULE,
     gslb,
@@ -61,6 +66,54 @@ def test_a_version_that_is_too_old_is_a_hole_that_is_said(apiserver: ApiServer) 
         assert healthy(found) is True
 
 
+def test_a_version_that_etcd_has_compacted_is_a_hole_that_is_said(tmp_path: Path) -> None:
+    """The watch breaks, and what happened before it goes on is forgotten by etcd itself."""
+    with ApiServer(tmp_path / "server", more=["--watch-cache=false"]) as server:
+        make_gslb(server, "compacted")
+        relay = Relay(server.port)
+        file = through(relay, server, tmp_path / "kubeconfig")
+        with gslb(server, "compacted", file) as watched:
+            seen = watched[1]
+            assert healthy(look(watched)) is True
+            found = telling(watched, lambda: set_health(server, "compacted", "Unhealthy"))
+            assert healthy(found) is False, "the watch tells without the cache too"
+            old = server.done("GET", GSLBS.format("compacted"))["metadata"]["resourceVersion"]
+            relay.close()
+            set_health(server, "compacted", "Healthy")
+            set_health(server, "compacted", "Unhealthy")
+            server.compact()
+            assert refused_watch(server, old) == (410, "gone")
+            before = len(seen.all)
+            again = Relay(server.port, relay.port)
+            try:
+                seen.wait(before + 1)
+                outcome, since, _ = seen.all[before]
+                assert reason(outcome) == "gone" and since >= seen.all[before - 1][1]
+                set_health(server, "compacted", "Healthy")
+                found = until(watched, lambda one: isinstance(one, Value))
+                assert healthy(found) is True, "what is, a look knows again"
+                found = telling(watched, lambda: set_health(server, "compacted", "Unhealthy"))
+                assert healthy(found) is False, "and the watch goes on"
+                # The two changes of the hole are in no sample: nobody saw when they were.
+                told = [one[0] for one in seen.all[1:]]
+                assert [healthy(one) for one in told if isinstance(one, Value)] == [
+                    False, True, False,
+                ]  # fmt: skip
+            finally:
+                again.close()
+
+
+def refused_watch(server: ApiServer, version: str) -> tuple[int, str]:
+    """Status and reason of what a watch from a version says first."""
+    client = Client(cluster_of(server))
+    try:
+        with pytest.raises(ApiFailed) as caught:
+            next(client.stream(GSLBS.format("compacted"), {"resourceVersion": version}))
+    finally:
+        client.close()
+    return caught.value.status, caught.value.reason
+
+
 def test_a_server_that_hangs_without_an_error_is_unknown(apiserver: ApiServer) -> None:
     make_gslb(apiserver, "hang")
     with gslb(apiserver, "hang") as watched:
@@ -82,10 +135,8 @@ def test_a_watch_alone_that_hangs_is_found_by_the_lists(
     apiserver: ApiServer, tmp_path: Path
 ) -> None:
     make_gslb(apiserver, "silent")
-    relay = Relay(port_of(apiserver.url))
-    file = tmp_path / "kubeconfig"
-    text = apiserver.kubeconfig.read_text()
-    file.write_text(text.replace(apiserver.url, f"https://127.0.0.1:{relay.port}"))
+    relay = Relay(apiserver.port)
+    file = through(relay, apiserver, tmp_path / "kubeconfig")
     try:
         with gslb(apiserver, "silent", file) as watched:
             assert healthy(look(watched)) is True

@@ -68,7 +68,7 @@ def test_a_node_that_fails_is_undone_and_the_others_go_on(drill: Drill) -> None:
     said = assert_code(
         nodes(drill, "prepare", "-i", inventory, *OURS, "lon-2", "ams-1", "cli-1"), EXIT_UNKNOWN
     )
-    assert "2 of 3 node(s) not prepared" in said, said
+    assert "2 of 3 nodes not prepared" in said, said
     assert "lon-2: Sudo takes the rule: sudo does not read /etc/sudoers.d/gameday" in said, said
     assert "undone again" in said and "ams-1: Look at the node" in said, said
     assert listed(drill, "lon-2") == was
@@ -93,9 +93,9 @@ def test_a_life_of_prepared_nodes(drill: Drill, mine: Path) -> None:
     assert listed(drill, "fra-1") == was["fra-1"]
 
     said = assert_code(nodes(drill, "prepare", "-i", inventory, *OURS, *NODES), 0)
-    assert "2 node(s) prepared, 2 changed" in said, said
+    assert "2 nodes prepared, 2 changed" in said, said
     said = assert_code(nodes(drill, "prepare", "-i", inventory, *OURS, *NODES), 0)
-    assert "2 node(s) prepared, 0 changed" in said, said
+    assert "2 nodes prepared, 0 changed" in said, said
     deep = ("check", "--deep", "-i", inventory, *OURS)
     assert "not proven" not in assert_code(nodes(drill, *deep, *NODES), 0)
 
@@ -103,7 +103,7 @@ def test_a_life_of_prepared_nodes(drill: Drill, mine: Path) -> None:
 
     assert_code(nodes(drill, *deep, "--expect", "ended", "fra-1"), 0)
     said = assert_code(nodes(drill, "clean", "-i", inventory, *OURS, *NODES), 0)
-    assert "2 node(s) clean" in said, said
+    assert "2 nodes clean" in said, said
     assert_code(nodes(drill, *deep, "--expect", "clean", "fra-1"), 0)
     assert {node: listed(drill, node) for node in NODES} == was
 
@@ -119,7 +119,7 @@ def _drill(drill: Drill, inventory: Path) -> None:
     said = assert_code(nodes(drill, *deep, "ended", "fra-1"), EXIT_NOT_MET)
     assert "fra-1: no lease is open: not proven: open: " in said, said
     said = assert_code(nodes(drill, "clean", "-i", str(inventory), *OURS, "fra-1"), EXIT_NOT_CLEAN)
-    assert "fra-1: No lease is open: 1 lease(s) open here" in said, said
+    assert "fra-1: No lease is open: 1 open here" in said, said
     process.send_signal(signal.SIGINT)
     process.wait(timeout=STEP_S)
 

@@ -110,11 +110,11 @@ def test_two_quarters(drill: Drill, hooks: Hooks, were: dict[str, str]) -> None:
     there = ("-i", str(inventory), *OURS, *NODES)
     deep = ("check", "--deep", "--expect")
     said = assert_code(nodes(drill, "prepare", *there), 0)
-    assert "3 node(s) prepared, 3 changed" in said, said
+    assert "3 nodes prepared, 3 changed" in said, said
     assert_code(nodes(drill, *deep, "prepared", *there), 0)
     quarters(drill, hooks, inventory)
     said = assert_code(nodes(drill, "clean", *there), 0)
-    assert "3 node(s) clean" in said, said
+    assert "3 nodes clean" in said, said
     assert_code(nodes(drill, *deep, "clean", *there), 0)
     assert {node: listed(drill, node) for node in NODES} == were
 

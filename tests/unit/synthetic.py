@@ -237,7 +237,7 @@ def _leases(journal: Journal, truth: Truth) -> None:
         )  # fmt: skip
         for when, state, at in (
             ("active", "active", truth.onset_ns + S),
-            ("ended", "armed", truth.end_ns + S // 2),
+            ("ended", "absent", truth.end_ns + S // 2),
         ):
             journal.write(
                 at + number * MS, kinds.OBSERVED, node=node, lease=lease["id"], when=when,

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 TIMEOUT_S = 4.0
+PATIENT_TRIES, PATIENT_S = 100, 0.1
 MERGE_PATCH = "application/merge-patch+json"
 CONFLICTS = (404, 409)
 """Somebody else was faster; the next look sees what is there."""
@@ -89,6 +90,23 @@ class Api:
         except Failed as error:
             if error.status != 409:
                 raise
+
+    def patiently(self, method: str, path: str, body: Json | None = None) -> None:
+        """Ask until what is asked for is there: for ten seconds. Making it again is no mistake.
+
+        Raises:
+            Failed: for any other answer, and where it is not there by then.
+        """
+        for attempt in range(PATIENT_TRIES):
+            try:
+                self.ask(method, path, body)
+                return
+            except Failed as error:
+                if error.status == 409 and method == "POST":
+                    return
+                if error.status != 404 or attempt == PATIENT_TRIES - 1:
+                    raise
+                time.sleep(PATIENT_S)
 
 
 def now() -> str:

@@ -25,6 +25,7 @@ NAMESPACE, NAME = "ingress", "ingress"
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 SLICES = f"/apis/discovery.k8s.io/v1beta1/namespaces/{NAMESPACE}/endpointslices"
+OWN_SERVICE = "/api/v1/namespaces/default/services/kubernetes"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 TAINTS = {"False": "node.kubernetes.io/not-ready", "Unknown": "node.kubernetes.io/unreachable"}
 """By a node's condition Ready. The API server gives every new node the first."""
@@ -249,17 +250,12 @@ def keep_slice(api: Api) -> None:
 
 def begin(api: Api, objects: list[Json]) -> None:
     """Make what the site begins with, in its order; what is there stays as it is."""
+    # The API server makes its own Service late, at the first address of the range, and never if
+    # another Service was given that.
+    api.patiently("GET", OWN_SERVICE)
     for one in objects:
-        path, body = one["path"], one["object"]
-        for attempt in range(100):
-            try:
-                api.make(path, body)
-                break
-            except Failed as error:
-                # A definition is served a moment after it was made.
-                if error.status != 404 or attempt == 99:
-                    raise
-                time.sleep(0.1)
+        # A definition is served a moment after it was made.
+        api.patiently("POST", one["path"], one["object"])
 
 
 def main() -> None:

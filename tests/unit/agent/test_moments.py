@@ -13,9 +13,12 @@ from gameday.agent.leases import Leases
 from gameday.agent.ledger import Ledger
 from gameday.agent.moments import BEGAN, DONE, TRY, Moments
 from gameday.clock import NS_PER_S
+from gameday.errors import ApiFailed, NodeError, Untouched
 from gameday.faults import TABLE
 from gameday.record.types import Lease, Receipt, to_json
 from tests.unit.faults.fake_host import FakeHost
+from tests.unit.faults.kube_kit import DOWN
+from tests.unit.faults.test_conformance import lease as one_lease
 
 LEASE = "1a2b3c4d"
 
@@ -92,6 +95,67 @@ def test_they_go_with_their_run(leases: Leases) -> None:
     leases.disarm(LEASE)
     leases.ledger.forget_run("run-1")
     assert not list(leases.ledger.entries.glob(f"{LEASE}*"))
+
+
+def kube_lease(leases: Leases) -> tuple[Lease, Receipt]:
+    """A lease in its window that holds two objects of a cluster in memory."""
+    host: Any = leases.host
+    lease = one_lease("kube-cordon")
+    before = TABLE["kube-cordon"].before(lease, host)
+    now = clock.mono_ns()
+    receipt = Receipt(to_json(lease), before, host.now, now, clock.boot_id(), now, now + NS_PER_S)
+    leases.ledger.add(receipt)
+    host.now = lease.fire_at_ns
+    return lease, receipt
+
+
+def test_a_try_that_changed_nothing_is_no_moment_of_the_end(leases: Leases) -> None:
+    """An API server that is down holds the effect for as long as nobody can ask it."""
+    lease, receipt = kube_lease(leases)
+    host: Any = leases.host
+    leases.drive(TABLE[lease.kind], lease, receipt, 0)
+    host.now, host.kube.fails = lease.expire_at_ns, DOWN
+    for _ in range(3):
+        with pytest.raises(Untouched):
+            leases.disarm(lease.id)
+        host.now += 5 * NS_PER_S
+        assert leases.observe(lease.id)["gone"] == []
+    host.kube.fails, back = None, host.mono_ns()
+    gone = leases.disarm(lease.id)["observation"]["gone"]
+    assert gone == [back, back], "not a moment before the server was back"
+
+
+def test_a_try_that_may_have_changed_something_is_the_first_of_the_end(leases: Leases) -> None:
+    """A write without an answer may have been made: what comes later moves the bound no more."""
+    lease, receipt = kube_lease(leases)
+    host: Any = leases.host
+    leases.drive(TABLE[lease.kind], lease, receipt, 0)
+
+    def no_answer() -> None:
+        raise ApiFailed(0, "timeout", "/api: no answer in time")
+
+    host.now, host.kube.races = lease.expire_at_ns, no_answer
+    tried = host.mono_ns()
+    with pytest.raises(NodeError) as caught:
+        leases.disarm(lease.id)
+    assert not isinstance(caught.value, Untouched)
+    host.kube.races, host.kube.fails = lambda: None, DOWN
+    host.now += 5 * NS_PER_S
+    with pytest.raises(Untouched):
+        leases.disarm(lease.id)
+    host.kube.fails, host.now = None, host.now + 5 * NS_PER_S
+    gone = leases.disarm(lease.id)["observation"]["gone"]
+    assert gone == [tried, host.mono_ns()]
+
+
+def test_a_beginning_that_changed_nothing_is_none_either(leases: Leases) -> None:
+    lease, receipt = kube_lease(leases)
+    host: Any = leases.host
+    host.kube.fails = DOWN
+    assert leases.drive(TABLE[lease.kind], lease, receipt, 0) is not None
+    host.kube.fails, host.now = None, host.now + 5 * NS_PER_S
+    leases.drive(TABLE[lease.kind], lease, receipt, 5 * NS_PER_S)
+    assert leases.observe(lease.id)["began"] == [host.mono_ns(), host.mono_ns()]
 
 
 @pytest.mark.parametrize(

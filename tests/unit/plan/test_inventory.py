@@ -59,6 +59,8 @@ def test_ini_is_resolved_and_keeps_no_secret() -> None:
     assert inventory_from_json(json.loads(text)) == inventory
     missing = inventory.missing_files()
     assert missing == (f"SSH key {CASES}/keys/id_ed25519", f"known_hosts file {CASES}/known_hosts")
+    assert inventory.missing_files({"e-1"}) == missing
+    assert inventory.missing_files({"controller"}) == (), "who reaches no node needs neither"
 
 
 def test_group_variables_beside_the_file(tmp_path: Path) -> None:

@@ -100,3 +100,30 @@ def test_what_cannot_be_planned_says_what_to_set(estate: Inventory) -> None:
 )
 def test_parameters_that_mean_nothing(estate: Inventory, kind: str, more: str, word: str) -> None:
     assert word in problems(estate, kind, "frankfurt", "controller", more)
+
+
+ALONE = """
+schema: gameday/v1
+metadata: {name: alone, title: Alone, why: Clusters and no node., owner: a-test}
+steady_state: {for_s: 3, checks: [{probe: api, ok_percent: 80}]}
+faults:
+  - name: scaled
+    kind: kube-scale
+    at_s: 0
+    for_s: 10
+    params: {site: frankfurt, namespace: shop, name: web}
+probes:
+  - {name: api, kind: kube-api, from: {node: [controller]}, period_ms: 1000,
+     params: {site: frankfurt}}
+recover_s: 5
+objectives: [{name: outage, measure: client-failure-total, params: {probe: api}}]
+"""
+
+
+def test_an_experiment_of_clusters_alone_reaches_no_node(estate: Inventory) -> None:
+    plan = make_plan(parse_experiment(ALONE, "x.yaml"), estate)
+    assert plan.asked == {"controller"}
+    assert any("known_hosts" in one for one in estate.missing_files())
+    # The lab's controller works from a network of its own; that alone is wanted.
+    (left,) = [one for one in plan.limits if "is not there yet" in one]
+    assert left.startswith("network namespace ")

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from gameday.record import kinds
 from gameday.record.record import Record
 from gameday.record.types import Event
@@ -85,3 +87,80 @@ def test_an_abort_ends_what_a_process_keeps_from_when_it_was_asked() -> None:
     ended = [e.at_ns for e in record.of_kind(kinds.OBSERVED) if e.data["when"] == "ended"]
     assert record.window().end.lo == min(sent)
     assert record.window().end.hi == max(ended)
+
+
+def answered(record: Record, *answers: tuple[int, str, list[str]] | None) -> Record:
+    """The run with other tries to end the lease of ``NODE``, a second apart from second 2 on.
+
+    Each is (ms that its answer took, the state that was read back, what was done), or ``None``
+    where no answer came.
+    """
+    (armed,) = [e for e in record.of_kind(kinds.ARMED) if e.data["node"] == NODE]
+    lease, begin = armed.data["lease"]["id"], record.window().planned.hi
+    tries = (kinds.DISARM_INTENT, kinds.DISARMED, kinds.OBSERVED)
+    events = [e for e in record.events
+              if not (e.kind in tries and e.data["node"] == NODE)
+              and not (e.kind == kinds.ARMED and e.data["node"] != NODE)]  # fmt: skip
+
+    def add(at: int, kind: str, **data: Any) -> None:
+        own = {"node": NODE, "lease": lease, **data}
+        events.append(Event(len(record.events) + len(events), at, at, kind, own))
+
+    for number, answer in enumerate(answers):
+        sent = begin + (2 + number) * S
+        add(sent, kinds.DISARM_INTENT, why="")
+        if answer is not None:
+            took_ms, state, done = answer
+            add(sent + took_ms * MS, kinds.DISARMED, sent_ns=sent, done=done)
+            read_back = {"state": state, "left": [], "counters": {}, "foreign_changed": []}
+            add(sent + took_ms * MS, kinds.OBSERVED, when="ended", observation=read_back)
+    return Record(record.plan, events, record.samples)
+
+
+REMOVED = ["removed the chain"]
+IN_VAIN = (20, "active", [])
+
+
+@pytest.mark.parametrize(
+    ("answers", "begin_s", "end_ms"),
+    [
+        ([(20, "absent", REMOVED)], 2, 2020),
+        # What certainly changed nothing is no beginning of the end.
+        ([IN_VAIN, (20, "absent", REMOVED)], 3, 3020),
+        ([IN_VAIN, IN_VAIN, (30, "absent", REMOVED)], 4, 4030),
+        # What removed a part of it is, although the end of the whole comes later.
+        ([(20, "foreign", REMOVED), (20, "absent", [])], 2, 3020),
+        # A node that did it and whose answer was lost did it at the first try.
+        ([None, (20, "absent", [])], 2, 3020),
+        ([None, IN_VAIN, (20, "absent", REMOVED)], 2, 4020),
+    ],
+)
+def test_an_early_end_lies_between_the_first_try_that_counts_and_the_last(
+    answers: list[Any], begin_s: int, end_ms: int
+) -> None:
+    record = make_record()
+    begin = record.window().planned.hi
+    window = answered(record, *answers).window()
+    assert window.end.lo == begin + begin_s * S
+    assert window.end.hi == begin + end_ms * MS
+
+
+@pytest.mark.parametrize("answers", [[IN_VAIN], [IN_VAIN, IN_VAIN], []])
+def test_tries_in_vain_leave_the_end_to_the_kernel(answers: list[Any]) -> None:
+    record = answered(make_record(), *answers)
+    assert record.window().end == answered(make_record()).window().end
+
+
+def test_the_kernel_ends_what_a_try_left() -> None:
+    record = make_record()
+    window = answered(record, (20, "foreign", REMOVED)).window()
+    assert window.end.lo == record.window().planned.hi + 2 * S
+    assert window.end.hi == answered(record).window().end.hi
+
+
+def test_a_process_that_said_nothing_may_have_ended_it_at_a_try_without_an_answer() -> None:
+    record = make_record()
+    begin = record.window().planned.hi
+    kept = answered(by_process(record), IN_VAIN, None, (20, "absent", []))
+    assert kept.window().end.lo == begin + 3 * S
+    assert kept.window().end.hi == begin + 4 * S + 20 * MS

@@ -61,7 +61,7 @@ def test_a_good_run() -> None:
     assert found["findings"] == []
     assert result_of(found) == "PASSED"
     assert {lease["clean"] for lease in found["leases"]} == {True}
-    assert found["leases"][0]["observed"] == {"active": "active", "ended": "armed"}
+    assert found["leases"][0]["observed"] == {"active": "active", "ended": "absent"}
     assert len(found["clocks"]) == 11
 
 

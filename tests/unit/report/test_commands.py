@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from gameday.cli.main import main
+from gameday.record import kinds
+from gameday.record.journal import Journal
 from gameday.report.files import ENVELOPES, HTML
 from gameday.report.keygen import NewKey
 from tests.unit.synthetic import S, Truth, write_run
@@ -109,6 +111,46 @@ def test_keygen(
     assert "SHA256:" in capsys.readouterr().out
     assert call("keygen", "--principal", "me@here") == 2
     assert call("keygen", "--if-missing") == 0
+
+
+GIVEN_UP = "the estate is not steady; nothing was armed; web: 3 of 10 looks failed"
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ((), "planned, and never begun"),
+        ((kinds.RUN_STARTED,), "has not ended: gameday status"),
+        ((kinds.RUN_STARTED, kinds.ABORT, kinds.RUN_ENDED), f"given up before arming: {GIVEN_UP}"),
+        ((kinds.RUN_STARTED, kinds.ARM_INTENT, kinds.ABORT, kinds.RUN_ENDED),
+         "not judged: gameday measure --write"),
+    ],
+)  # fmt: skip
+def test_history_says_what_became_of_a_run_without_a_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kept: tuple[str, ...], said: str
+) -> None:
+    run = tmp_path / "20260101T000000Z-a"
+    write_run(run)
+    (run / "events.jsonl").unlink()
+    data = {kinds.ABORT: {"why": GIVEN_UP, "by": "error"}}
+    journal = Journal(run / "events.jsonl") if kept else None
+    for kind in kept:
+        assert journal is not None
+        journal.write(kind, **data.get(kind, {}))
+    name = json.loads((run / "plan.json").read_bytes())["experiment"]["metadata"]["name"]
+    for words in ((), (name,)):
+        assert call("history", *words, "--reports", tmp_path) == 0
+        assert f"{run.name}: {said}\n" in capsys.readouterr().err
+    assert call("history", "another", "--reports", tmp_path) == 0
+    assert said not in capsys.readouterr().err
+
+
+def test_history_says_where_a_report_is_damaged(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "report.json").write_text("{")
+    assert call("history", "--reports", run.parent) == 0
+    assert f"{run.name}: report.json cannot be read: gameday verify\n" in capsys.readouterr().err
 
 
 def test_history_and_compare(run: Path, key: NewKey, capsys: pytest.CaptureFixture[str]) -> None:
