@@ -18,7 +18,6 @@ from gameday.report.html import render
 from gameday.report.sign import Identity
 from gameday.report.summary import report_lines
 from gameday.report.tables import detector_table
-from gameday.report.words import clean_text
 from tests.unit.report.test_commands import call
 from tests.unit.synthetic import make_record
 
@@ -53,18 +52,6 @@ def test_every_kind_of_client_has_its_row() -> None:
     assert "caches-forever  user-jvm   [100.0, 100.0] %" in said
     page = render(report, record, Identity("SHA256:abc", "x"))
     assert "<td>caches-forever</td><td>user-jvm</td><td>[100.0, 100.0] %</td>" in page
-
-
-@pytest.mark.parametrize(
-    ("nodes", "said"),
-    [
-        ([], "Nothing was armed, so nothing had to be removed."),
-        (["controller"], "Proven clean: the lease's node was read back."),
-        (["a", "b"], "Proven clean: all 2 nodes with a lease were read back."),
-    ],
-)
-def test_one_node_is_not_called_several(nodes: list[str], said: str) -> None:
-    assert clean_text({"proven": True, "touched": nodes}) == said
 
 
 def test_a_report_without_clients_has_no_table() -> None:
