@@ -252,6 +252,8 @@ class Conductor:
         for node, found in sorted(states.items()):
             if "foreign" in found:
                 self.watcher.note(f"{node}: part of its lease is missing")
+            if "unread" in found:
+                self.watcher.note(f"{node}: whether its lease is in effect could not be read")
         self._step("faults", "faults are in effect; probes watch")
         for after in others:
             # Each window by itself: who looks only in the middle of all proves none that is over.
