@@ -78,7 +78,7 @@ class Conductor:
         self.leases = Leases(self.fleet, self.recorder)
         self.acks = Acks(directory, self.recorder, watcher.note)
         self._armed: list[Lease] = []
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         self._collectors: list[Collector] = []
         self._t0_ns: int | None = None
         self._slowest_ns = 0
@@ -264,11 +264,14 @@ class Conductor:
         clock.sleep_until_mono(end + limits.SETTLE_NS)
 
     def _look(self) -> None:
-        """Read back what should be in effect now; what is missing is told once per node."""
+        """Read back what should be in effect now; what is wrong is told once per node."""
+        said = {"foreign": "part of its lease is missing",
+                "unread": "whether its lease is in effect could not be read"}  # fmt: skip
         for node, found in sorted(self.leases.observe(self._now_active(), "active").items()):
-            if "foreign" in found and node not in self._told:
-                self._told.add(node)
-                self.watcher.note(f"{node}: part of its lease is missing")
+            for state, text in said.items():
+                if state in found and (node, state) not in self._told:
+                    self._told.add((node, state))
+                    self.watcher.note(f"{node}: {text}")
 
     def _now_active(self) -> list[Lease]:
         now = clock.wall_ns()

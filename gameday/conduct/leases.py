@@ -106,7 +106,10 @@ class Leases:
         return said
 
     def observe(self, leases: list[Lease], when: str) -> dict[str, list[str]]:
-        """States per node, written down; nodes that do not answer are left out."""
+        """States per node, "unread" where a node got no answer, written down.
+
+        Nodes that do not answer are left out.
+        """
         nodes = by_node(leases)
 
         def ask(node: str, agent: Agent) -> list[str]:
@@ -116,7 +119,7 @@ class Leases:
                 self._recorder.event(
                     kinds.OBSERVED, node=node, lease=lease.id, observation=found, when=when
                 )
-                states.append(found["state"])
+                states.append("unread" if found.get("unread") else found["state"])
             return states
 
         answers, _ = self._fleet.each(nodes, ask)

@@ -150,7 +150,7 @@ class KubeKept(ProcessKept):
             # Nobody knows: it is neither called there nor gone.
             left = [f"{where(lease.spec)} cannot be read ({error.message}): `{kubectl(lease.spec)} "
                     f"get --raw /readyz` shows whether it is back"]  # fmt: skip
-            return Observation("foreign", tuple(left), counters, foreign, said=said)
+            return Observation("foreign", tuple(left), counters, foreign, said=said, unread=True)
         counters = {"objects": there, **counters}
         if not there and not _pending(note):
             return Observation("absent", (), counters, foreign, said=said)

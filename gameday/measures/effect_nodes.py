@@ -19,35 +19,43 @@ PACKET_WORDS = ("cut", "cut-out", "cut-forwarded", "shaped", "leaf-packets", "pa
 def check_nodes(record: Record, fault: str) -> tuple[bool | None, str]:
     """(held, one sentence): every lease was seen in effect inside its window.
 
-    ``None`` where a node did not answer inside the window: nobody knows then.
+    ``None`` where a node, or the system that it asks, did not answer inside the window: nobody
+    knows then.
     """
     planned = next(f for f in record.plan["faults"] if f["name"] == fault)
     wanted = {lease["id"]: lease["node"] for lease in planned["leases"]}
     seen: dict[str, list[Mapping[str, Any]]] = {}
     for event in record.of_kind(kinds.OBSERVED):
-        if event.data["when"] == "active" and event.data["lease"] in wanted:
-            seen.setdefault(event.data["lease"], []).append(event.data["observation"])
+        found = event.data["observation"]
+        if event.data["when"] != "active" or event.data["lease"] not in wanted:
+            continue
+        seen.setdefault(event.data["lease"], []).append(found)
+    dark = {lease for lease in wanted if not _active(seen.get(lease, ()))}
+    # What was not there at one look may have been at the one that was not answered.
+    unread = {lease for lease in dark if not seen.get(lease)
+              or any(one.get("unread") for one in seen[lease])}  # fmt: skip
+    blind = sorted({wanted[lease] for lease in unread})
+    idle = sorted({wanted[lease] for lease in dark - unread})
     kind = TABLE.get(planned["kind"])
     there = [one for lease in planned["leases"] if kind and (one := kind.elsewhere(lease["spec"]))]
 
     def at(nodes: Iterable[str]) -> str:
         return there[0].place if there else f"on {names(sorted(set(nodes)))}"
 
-    blind = sorted({node for lease, node in wanted.items() if lease not in seen})
-    idle = sorted(
-        {node for lease, node in wanted.items()
-         if lease in seen and not any(one["state"] == "active" for one in seen[lease])}
-    )  # fmt: skip
     if idle:
         return False, f"not in effect inside its window {at(idle)}"
     if blind:
-        return None, f"nobody looked inside the window {at(blind)}"
+        return None, f"nobody looked inside the window {at(blind)}, or got an answer"
     packets = _packets(seen)
     if packets == 0:
         return False, "in place on every node, but not one packet met it"
     more = f"; {packets} packets met it" if packets else ""
     by = there[0].witness if there else "their own kernels"
     return True, f"in effect {at(wanted.values())}, by {by}{more}"
+
+
+def _active(observations: Iterable[Mapping[str, Any]]) -> bool:
+    return any(one["state"] == "active" for one in observations)
 
 
 def _packets(seen: Mapping[str, list[Mapping[str, Any]]]) -> int | None:

@@ -149,6 +149,7 @@ class Observation:
         began, gone: where a process keeps the window, the node's monotonic clock just before
             it began (ended) the effect and once it was there (gone); empty where not known.
         said: what people should know of the lease beforehand, such as who may undo it.
+        unread: another system did not answer, so that the state is only what must be assumed.
     """
 
     state: str
@@ -159,3 +160,4 @@ class Observation:
     began: Tuple[int, ...] = ()
     gone: Tuple[int, ...] = ()
     said: Tuple[str, ...] = ()
+    unread: bool = False

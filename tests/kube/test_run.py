@@ -175,6 +175,8 @@ def test_an_api_server_that_is_down_at_the_end(server: ApiServer, operator: Oper
         expired = leases[name]["expire_at_ns"] - away
         assert LATE_S / 2 < lo <= (undone - expired) / NS_PER_S, told
         assert hi >= (back - expired) / NS_PER_S, told
+    reasons = " ".join(report["verdict"]["reasons"])
+    assert "did not hold" not in reasons, "what could not be read is not called out of effect"
     # While nobody could ask the cluster, nothing was said of it: neither healthy nor withdrawn.
     api = objectives(report)["api outage"]
     assert api["hi"] is None or api["hi"] >= SCALED_AT_S * NS_PER_S

@@ -152,6 +152,7 @@ def test_down_at_the_end_is_not_called_clean_and_undone_when_it_is_back(case: st
         fault.disarm(one, before, host)
     found = fault.observe(one, before, host)
     assert found.state == "foreign" and "cannot be read" in found.left[0] and "`" in found.left[0]
+    assert found.unread, "nobody knows: it is assumed to be there"
     host.kube.fails = None
     found = ended(host, one, before, fault)
     assert (found.state, found.foreign_changed) == ("absent", ())

@@ -13,9 +13,12 @@ from gameday.measures import TABLE
 from gameday.measures.base import Measurement
 from gameday.measures.coverage import check_coverage
 from gameday.measures.effect import check_effects
+from gameday.measures.effect_nodes import check_nodes
 from gameday.measures.predictions import Prediction, check_predictions
 from gameday.measures.runner import measure_all, measure_one
+from gameday.record import kinds
 from gameday.record.record import Record
+from gameday.record.types import Event
 from tests.unit.synthetic import S, Truth, make_clocks, make_record
 from tests.unit.synthetic_plan import CONTROL, MEMBERS
 
@@ -152,6 +155,48 @@ def test_a_fault_that_was_never_armed_leaves_the_gate_unknown() -> None:
     events = [e for e in record.events if e.kind != "lease.armed"]
     unarmed = Record(record.plan, events, record.samples)
     assert check_effects(unarmed)[0].held is None
+
+
+def looked(*observations: dict[str, Any]) -> tuple[bool | None, str]:
+    """What is made of looks at the lease of ``fra-1``, which alone has one."""
+    record = make_record()
+    (lease,) = [one for fault in record.plan["faults"] for one in fault["leases"]
+                if one["node"] == "fra-1"]  # fmt: skip
+    (fault,) = record.plan["faults"]
+    plan = {**record.plan, "faults": [{**fault, "leases": [lease]}]}
+    events = [e for e in record.events if e.kind != kinds.OBSERVED]
+    for one in observations:
+        found = {"left": [], "counters": {}, "foreign_changed": [], **one}
+        data = {"node": "fra-1", "lease": lease["id"], "when": "active", "observation": found}
+        last = events[-1]
+        events.append(Event(len(events), last.at_ns, last.wall_ns, kinds.OBSERVED, data))
+    return check_nodes(Record(plan, events, record.samples), fault["name"])
+
+
+ACTIVE, PART = {"state": "active"}, {"state": "foreign"}
+UNREAD = {"state": "foreign", "unread": True}
+
+
+@pytest.mark.parametrize(
+    ("looks", "held"),
+    [
+        ([], None),
+        ([ACTIVE], True),
+        ([PART], False),
+        ([PART, ACTIVE], True),
+        # An API server that does not answer says neither that it is there nor that it is not.
+        ([UNREAD], None),
+        ([UNREAD, UNREAD], None),
+        ([UNREAD, ACTIVE], True),
+        ([ACTIVE, UNREAD], True),
+        ([PART, UNREAD], None),
+        ([PART, PART], False),
+    ],
+)
+def test_what_nobody_could_read_did_neither_hold_nor_fail(
+    looks: list[dict[str, Any]], held: bool | None
+) -> None:
+    assert looked(*looks)[0] is held
 
 
 def test_full_coverage() -> None:
