@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gameday import clock
 from gameday.conduct.board import Board
+from gameday.conduct.held import hold
 from gameday.conduct.limits import CLOCK_EVERY_NS, HEARD_POLLS, POLL_S, RECONNECT_S
 from gameday.errors import GamedayError, Unreachable
 from gameday.record import kinds
@@ -26,9 +27,14 @@ JOIN_NS = 5 * clock.NS_PER_S
 
 
 class Recorder:
-    """Journal and sample file of a run; used from several threads."""
+    """Journal and sample file of a run; used from several threads.
+
+    Raises:
+        Refused: where another one writes them.
+    """
 
     def __init__(self, directory: Path) -> None:
+        self._held = hold(directory / "events.jsonl")
         self._journal = Journal(directory / "events.jsonl")
         # A controller that died may have left half a line; what this one writes must not join it.
         drop_unfinished(directory / SAMPLES_LIVE)
@@ -50,6 +56,7 @@ class Recorder:
         with self._lock:
             self._journal.close()
             self._samples.close()
+            self._held.close()
 
 
 def exchange(agent: Agent, recorder: Recorder, count: int = 1) -> list[clock.Exchange]:

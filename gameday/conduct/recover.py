@@ -14,6 +14,7 @@ from gameday.conduct import acks
 from gameday.conduct.collect import Counted, Recorder, exchange
 from gameday.conduct.conductor import Ended
 from gameday.conduct.fleet import Fleet, fleet_of
+from gameday.conduct.held import is_held
 from gameday.conduct.leases import Leases, by_node, foreign_of
 from gameday.conduct.preflight import vantages
 from gameday.conduct.watcher import Watcher
@@ -34,13 +35,17 @@ def state_of(directory: Path) -> str:
     journal = directory / "events.jsonl"
     if not journal.exists():
         return "planned"
+    # Asked first: what is read of a journal that nobody has is all there will be.
+    held = is_held(journal)
     events = read_events(journal)
     if any(event.kind == kinds.RUN_ENDED for event in events):
         return "ended"
-    return "running" if _controller_lives(events) else "unfinished"
+    alive = _process_lives(events) if held is None else held
+    return "running" if alive else "unfinished"
 
 
-def _controller_lives(events: list[Event]) -> bool:
+def _process_lives(events: list[Event]) -> bool:
+    """By its number alone, which is as good as it gets where nothing can be locked."""
     started = next((e for e in events if e.kind == kinds.RUN_STARTED), None)
     if started is None or started.data["boot_id"] != clock.boot_id():
         return False

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gameday.drills.pod import HOME, KEPT
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -28,4 +30,9 @@ def test_the_container_file_names_files_that_are_there() -> None:
     for line in re.findall(r"(?m)^COPY (?!--from)(.*) \S+$", text):
         for name in line.split():
             assert (ROOT / name).exists(), name
+    for volume in (KEPT, HOME):
+        # Else a runtime may give it to root, and the user of the image cannot write there.
+        assert volume in str(re.search(r"(?m)^VOLUME .*$", text))
+        assert re.search(rf"install -d -o gameday -g gameday -m 07\d\d {volume}\b", text)
+    assert f"WORKDIR {KEPT}\n" in text
     assert "USER 10001:10001" in text and "--require-hashes" in text
