@@ -41,7 +41,7 @@ COMMANDS = {
     ),
     "ack": ("gameday.cli.ack", "ack", "Tell a run that goes on what you see."),
     "status": ("gameday.cli.run", "status", "List runs, and which of them need a hand."),
-    "recover": ("gameday.cli.run", "recover", "Finish what a dead controller left."),
+    "recover": ("gameday.cli.recover", "recover", "Finish what a dead controller left."),
     "sweep": ("gameday.cli.sweep", "sweep", "Remove what any run left, without its record."),
     "measure": ("gameday.cli.report", "measure", "Judge a recorded run with today's code."),
     "report": ("gameday.cli.report", "report", "Check a run's report and summarise it."),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``gameday run``, ``status`` and ``recover``."""
+"""``gameday run`` and ``status``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gameday.cli.options import ALLOWED, INVENTORY, KEY, LOG, REPORTS, RUN, ask_passphrase
+from gameday.cli.options import ALLOWED, INVENTORY, KEY, LOG, REPORTS, ask_passphrase
 from gameday.cli.permit import APPROVALS
 
 if TYPE_CHECKING:
@@ -95,44 +95,6 @@ def carry_out(  # noqa: PLR0917 - everything a run is made of
             sys.argv[1:], signing_key.principal, [one.to_json() for one in approvals]
         )
     return directory, finish(directory, signing_key, ended)
-
-
-@click.command()
-@RUN
-@REPORTS
-@KEY
-@LOG
-def recover(run_name: str | None, reports: Path, key: Path | None, log_level: str) -> int:
-    """Finish what a dead controller left of RUN (default: every unfinished run)."""
-    import json
-
-    from gameday.cli import begin
-    from gameday.cli.logs import configure
-    from gameday.cli.view import Lines
-    from gameday.conduct import recover as recovery
-    from gameday.conduct import rundir
-    from gameday.plan import inventory_from_json
-    from gameday.report.sign import load_signing_key
-
-    configure(log_level)
-    signing_key = load_signing_key(key, ask_passphrase)
-    if run_name:
-        todo = [rundir.find(reports, run_name)]
-    else:
-        runs = rundir.all_runs(reports)
-        todo = [one for one in runs if recovery.state_of(one) == "unfinished"]
-    if not todo:
-        click.echo(f"nothing to recover in {reports}")
-        return 0
-    codes = []
-    for directory in todo:
-        inventory = json.loads((directory / "inventory.json").read_bytes())
-        tell = begin.announcer(inventory_from_json(inventory))
-        enter_netns(inventory["controller_netns"])
-        ended = recovery.recover(directory, Lines())
-        with begin.result_announced(tell, directory):
-            codes.append(finish(directory, signing_key, ended, completed_code=0))
-    return max(codes)
 
 
 @click.command()

@@ -374,5 +374,5 @@ def not_clean(states: tuple[NodeState, ...]) -> NotProvenClean:
     left = [f"{s.node}: {piece}" for s in states if not s.clean for piece in s.left]
     return NotProvenClean(
         "not proven clean: " + "; ".join(left),
-        "gameday recover tries again; each piece says how to remove it by hand",
+        "gameday sweep -i INVENTORY tries again; each piece says how to remove it by hand",
     )
