@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ import click
 from gameday.cli.options import AT, INVENTORY, KEY, LOG, REPORTS, URL, USERS, ask_passphrase
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gameday.plan import Inventory
     from gameday.plan.wish import Pair, Wish
 
@@ -76,9 +79,26 @@ def excurse(  # noqa: PLR0917 - click passes every option by name
         if not yes:
             confirm(plan)
         operator = signing_key.principal if signing_key else ""
-        with begin.announced(tell, plan, operator) as result:
+        with begin.announced(tell, plan, operator) as result, _other_place(at):
             result.run, code = carry_out(text.encode(), found, plan, reports, signing_key)
         return code
+
+
+@contextlib.contextmanager
+def _other_place(at: tuple[str, ...]) -> Iterator[None]:
+    """Where the sites' own nodes cannot be shaped, say who else can be.
+
+    Raises:
+        CannotRun: as it came, with that hint.
+    """
+    from gameday.errors import CannotRun
+
+    try:
+        yield
+    except CannotRun as error:
+        if not at and any("sch_" in problem for problem in error.problems):
+            error.hint = "or let a router between them hold the leases: --at ROUTER"
+        raise
 
 
 def usual_us(wanted: Wish, inventory: Inventory) -> dict[Pair, int]:
