@@ -138,7 +138,9 @@ def test_gameday_is_killed_in_the_middle(server: ApiServer, operator: Operator) 
     assert report["verdict"]["verdict"] == "aborted"
     assert report["abort"]["by"] == "controller-died"
     assert report["clean"]["proven"] and not report["clean"]["left"]
-    assert not [one for one in report["findings"] if "after its time" in one]
+    # A busy machine may wake a guard late, and then the report says so; never by more than this.
+    late = [one for one in report["findings"] if "after its time" in one]
+    assert all(float(one.partition("[")[2].partition(",")[0]) <= LATE_S for one in late), late
     faults = {one["name"]: one for one in report["faults"]}
     for name, lease in leases.items():
         lasted_s = (lease["expire_at_ns"] - lease["fire_at_ns"]) // NS_PER_S
