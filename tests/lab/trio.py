@@ -115,8 +115,11 @@ class Trio:
         self.members[node].wait()
 
     def pause(self, node: str) -> None:
-        """The member hangs: its sockets stay, nobody answers."""
-        self.members[node].send_signal(signal.SIGSTOP)
+        """The member hangs: its sockets stay, nobody answers. Returns once it has stopped."""
+        process = self.members[node]
+        process.send_signal(signal.SIGSTOP)
+        # A thread that runs on another processor stops a moment after the signal was sent.
+        wait_for(lambda: _states(process.pid) == {"T"}, f"{node} has stopped")
 
     def resume(self, node: str) -> None:
         """It goes on where it was."""
@@ -278,6 +281,14 @@ def _plan(address: dict[str, str], period_ms: int, params: dict[str, Any]) -> di
         "timeout_ns": 500 * NS_PER_MS, "params": {"keys": 5, **params}, "samplers": samplers,
     }  # fmt: skip
     return {"probes": [probe], "faults": [{"name": FAULT}], "timeline": {"recover_s": 1}}
+
+
+def _states(pid: int) -> set[str]:
+    """Of every thread, by proc(5)."""
+    found = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+        found.add(path.read_text(encoding="ascii").rpartition(")")[2].split()[0])
+    return found
 
 
 def _ip(*argv: str) -> None:
