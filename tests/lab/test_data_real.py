@@ -20,6 +20,9 @@ from gameday.measures.runner import measure_one
 from gameday.record.record import Record
 from tests.lab.trio import GROUP, NODES, PROBE, Trio
 
+BORDER_MAX = 5
+"""Of some 800 reads; one was seen once, in some twenty runs."""
+
 KINDS = ("linearizable", "stale-reads", "acknowledged-writes-lost", "acknowledged-on-both-sides")
 
 
@@ -69,8 +72,13 @@ def test_a_leader_that_is_lost_harms_no_data(trio: Trio, how: str) -> None:
     trio.fault(begin, end, [leader])
     trio.more_writes(leader, 20)
     found = measured(trio.end())
-    assert all(none(found[kind]) for kind in KINDS[:3]), found
-    # A write just before the fault or just after it is at the border of what clocks can tell.
+    assert none(found["linearizable"]), found["linearizable"]
+    assert none(found["acknowledged-writes-lost"]), found["acknowledged-writes-lost"]
+    # A read that begins as another member's write is acknowledged is at the border of what clocks
+    # can tell; nobody knows then, and that is said. None is certain, and there are few.
+    stale = found["stale-reads"]
+    assert stale.lo == 0 and stale.hi is not None and stale.hi <= BORDER_MAX, stale
+    # So is a write just before the fault or just after it.
     assert found[KINDS[3]].lo == 0
     assert found[KINDS[3]].details["missing"] == 0
     assert "answer" in found["linearizable"].evidence[0]
