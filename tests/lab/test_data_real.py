@@ -21,7 +21,7 @@ from gameday.record.record import Record
 from tests.lab.trio import GROUP, NODES, PROBE, Trio
 
 BORDER_MAX = 5
-"""Of some 800 reads; one was seen once, in some twenty runs."""
+"""Of some 800 reads; one was seen, once."""
 
 KINDS = ("linearizable", "stale-reads", "acknowledged-writes-lost", "acknowledged-on-both-sides")
 
