@@ -81,7 +81,7 @@ def test_a_run_of_kubernetes_alone_to_its_report(
     report = operator.report()
     assert report["verdict"]["verdict"] == "met", operator.said
     assert report["run"]["nodes"] == ["controller"]
-    assert "arm 2 leases on 1 node;" in operator.said
+    assert "arm 2 leases on the controller's host;" in operator.said
     # Proven clean, by what the host says and by what stands in the cluster.
     assert report["clean"] == {"proven": True, "touched": ["controller"], "left": {},
                                "not_read_back": [], "foreign_changed": {}}  # fmt: skip
