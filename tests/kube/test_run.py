@@ -85,7 +85,7 @@ def test_a_run_of_kubernetes_alone_to_its_report(
     # Proven clean, by what the host says and by what stands in the cluster.
     assert report["clean"] == {"proven": True, "touched": ["controller"], "left": {},
                                "not_read_back": [], "foreign_changed": {}}  # fmt: skip
-    assert "Proven clean: the lease's node was read back." in operator.said
+    assert "Proven clean: controller, which held every lease, was read back." in operator.said
     assert as_it_was(server)
     found = objectives(report)
     for name, one in found.items():
