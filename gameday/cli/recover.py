@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -18,6 +18,14 @@ from gameday.errors import GamedayError
 
 if TYPE_CHECKING:
     from gameday.conduct.conductor import Ended
+
+
+class _Ended(NamedTuple):
+    """A run whose faults are over; its report is still to be written."""
+
+    directory: Path
+    inventory: dict[str, Any]
+    how: Ended
 
 
 @click.command()
@@ -44,11 +52,11 @@ def recover(run_name: str | None, reports: Path, key: Path | None, log_level: st
     if not todo:
         click.echo(f"nothing to recover in {reports}")
         return 0
-    ended: list[tuple[Path, Ended]] = []
+    ended: list[_Ended] = []
     failed: list[GamedayError] = []
     for directory in todo:
         try:
-            ended.append((directory, _end(directory)))
+            ended.append(_end(directory))
         except GamedayError as error:
             failed.append(error)
     failed += _write(ended, key)
@@ -61,7 +69,7 @@ def recover(run_name: str | None, reports: Path, key: Path | None, log_level: st
     raise worst
 
 
-def _end(directory: Path) -> Ended:
+def _end(directory: Path) -> _Ended:
     """End what the run left on its nodes, and complete its record.
 
     Raises:
@@ -78,10 +86,10 @@ def _end(directory: Path) -> Ended:
     except (OSError, ValueError, KeyError) as error:
         raise EvidenceError(f"{directory}: inventory.json: {error}") from error
     enter_netns(netns)
-    return recovery.recover(directory, Lines())
+    return _Ended(directory, inventory, recovery.recover(directory, Lines()))
 
 
-def _write(ended: list[tuple[Path, Ended]], key: Path | None) -> list[GamedayError]:
+def _write(ended: list[_Ended], key: Path | None) -> list[GamedayError]:
     """Judge, sign, print and announce; what went wrong, by run."""
     from gameday.cli import begin
     from gameday.cli.run import finish
@@ -95,22 +103,21 @@ def _write(ended: list[tuple[Path, Ended]], key: Path | None) -> list[GamedayErr
         signing_key = load_signing_key(key, ask_passphrase)
     except GamedayError as error:
         _say_unsigned(ended)
-        return [error, *(not_clean(one.states) for _, one in ended if not one.clean)]
+        return [error, *(not_clean(one.how.states) for one in ended if not one.how.clean)]
     failed: list[GamedayError] = []
-    for directory, one in ended:
-        inventory = json.loads((directory / "inventory.json").read_bytes())
+    for directory, inventory, how in ended:
         try:
             tell = begin.announcer(inventory_from_json(inventory))
             with begin.result_announced(tell, directory):
-                finish(directory, signing_key, one, completed_code=0)
+                finish(directory, signing_key, how, completed_code=0)
         except GamedayError as error:
             failed.append(error)
     return failed
 
 
-def _say_unsigned(ended: list[tuple[Path, Ended]]) -> None:
+def _say_unsigned(ended: list[_Ended]) -> None:
     """Its faults are over, which is what matters now; the report can wait for a key."""
-    for directory, one in ended:
-        state = "everything is proven clean" if one.clean else "NOT proven clean"
+    for directory, _, how in ended:
+        state = "everything is proven clean" if how.clean else "NOT proven clean"
         click.echo(f"{directory.name}: its faults are ended, {state}; it has no report yet")
         click.echo(f"  -> gameday measure {directory.name} --write --key KEY")
