@@ -26,9 +26,6 @@ LEADS_S = (30, 90)
 """Where a busier machine has armed too late: a run measures how slow a host is, and a test asks
 again."""
 
-LATE_S = 6.0
-"""A guard asks at the lease's end; on a busy machine an interpreter takes its time for it."""
-
 FLEET = "/apis/fleet.cattle.io/v1alpha1/namespaces/default/clusters"
 ARGO = "/apis/argoproj.io/v1alpha1/namespaces/default/applications"
 WORKS = "/apis/work.open-cluster-management.io/v1/namespaces/default/manifestworks"
@@ -158,10 +155,6 @@ def lease(
     return {"id": os.urandom(4).hex(), "run": "run-of-a-test", "node": "controller", "fault": "f",
             "kind": kind_, "spec": spec, "fire_at_ns": fire,
             "expire_at_ns": fire + for_s * NS_PER_S}  # fmt: skip
-
-
-def until(ns: int, extra_s: float = 0.0) -> None:
-    time.sleep(max(0.0, (ns - wall_ns()) / NS_PER_S + extra_s))
 
 
 def left_s(lease: Mapping[str, Any]) -> float:

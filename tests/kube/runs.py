@@ -22,6 +22,7 @@ from gameday.errors import EXIT_UNKNOWN
 from gameday.lab import topology as t
 from gameday.record import kinds
 from gameday.record.journal import read_events
+from tests.busy import lost_looks
 from tests.kube.apiserver import ApiServer
 from tests.kube.leases import ROOT, Host, wait
 from tests.kube.played import NODE, World
@@ -157,14 +158,8 @@ class Operator:
         return code
 
     def _starved(self) -> list[str]:
-        """Why the run does not count, where lost looks are the only reason."""
-        if not (self.run / "report.json").exists():
-            return []
-        verdict = self.report()["verdict"]
-        reasons: list[str] = verdict["reasons"] if verdict["outcome"] == "invalid" else []
-        if any(one.startswith(("steady state: ", "effect of ")) for one in reasons):
-            return []
-        return [one for one in reasons if one.startswith("coverage: ")]
+        there = (self.run / "report.json").exists()
+        return lost_looks(self.report()["verdict"]) if there else []
 
     def start(self) -> subprocess.Popen[str]:
         """Start the run; ``said`` has its output. It is a session of its own, to be killed."""

@@ -21,8 +21,9 @@ from typing import Any
 import pytest
 
 from gameday.clock import NS_PER_S, wall_ns
+from tests.busy import LATE_S, until
 from tests.kube.apiserver import ApiServer
-from tests.kube.leases import KINDS, LATE_S, Host, Kind, left_s, until, wait
+from tests.kube.leases import KINDS, Host, Kind, left_s, wait
 from tests.kube.relay import Relay, through
 
 TOGETHER_S = 35

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ import pytest
 from gameday.clock import NS_PER_S, mono_ns, wall_ns
 from gameday.errors import EXIT_UNKNOWN
 from gameday.faults.kube_marks import KEY
+from tests.busy import LATE_S, until
 from tests.kube.apiserver import ApiServer
-from tests.kube.leases import LATE_S, until, wait
+from tests.kube.leases import wait
 from tests.kube.played import DEPLOYMENT, FLEET, World, site_at_work
 from tests.kube.runs import PAUSED, SCALED, SCALED_AT_S, Operator
 
@@ -73,6 +75,18 @@ def objectives(report: dict[str, Any]) -> dict[str, Any]:
     return {one["name"]: one["measurement"] for one in report["objectives"]}
 
 
+def in_effect(
+    server: ApiServer, operator: Operator
+) -> tuple[subprocess.Popen[str], dict[str, dict[str, Any]]]:
+    """A run in the middle of its faults, and its leases."""
+    process = operator.start()
+    operator.wait_step("faults", process)
+    leases = operator.leases()
+    until(leases[SCALED]["fire_at_ns"])
+    wait(lambda: held(server), LATE_S, lambda: operator.said)
+    return process, leases
+
+
 def test_a_run_of_kubernetes_alone_to_its_report(
     server: ApiServer, world: World, operator: Operator
 ) -> None:
@@ -110,11 +124,7 @@ def test_a_run_of_kubernetes_alone_to_its_report(
 
 def test_gameday_is_killed_in_the_middle(server: ApiServer, operator: Operator) -> None:
     """Its leases end in time all the same, and every command says what is known."""
-    process = operator.start()
-    operator.wait_step("faults", process)
-    leases = operator.leases()
-    until(leases[SCALED]["fire_at_ns"])
-    wait(lambda: held(server), LATE_S, lambda: operator.said)
+    process, leases = in_effect(server, operator)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert held(server)
@@ -152,11 +162,7 @@ def test_gameday_is_killed_in_the_middle(server: ApiServer, operator: Operator) 
 
 def test_an_api_server_that_is_down_at_the_end(server: ApiServer, operator: Operator) -> None:
     """The run waits for it, and its report says how late everything was undone."""
-    process = operator.start()
-    operator.wait_step("faults", process)
-    leases = operator.leases()
-    until(leases[SCALED]["fire_at_ns"])
-    wait(lambda: held(server), LATE_S, lambda: operator.said)
+    process, leases = in_effect(server, operator)
     server.stop()
     until(max(one["expire_at_ns"] for one in leases.values()), LATE_S)
     assert process.poll() is None, operator.said

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +14,9 @@ from gameday.lab.parts import kubernetes
 from gameday.plan.inventory import load_inventory
 from gameday.probes.kube_client import MERGE_PATCH, Client
 from gameday.transport import netns
+
+KUBE_PARTS: Mapping[str, Sequence[str]] = {"also": ["kubernetes"], "without": ["monitoring"]}
+"""Of a lab with clusters: without what tests of those do not need."""
 
 WAIT_S = 60
 """Everything here takes a few seconds, and longer on a machine that others use."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gameday.lab import Lab
-from tests.lab.clusters import Clusters
+from tests.lab.clusters import KUBE_PARTS, Clusters
 from tests.lab.drill import Drill
 
 NAME = f"test_{zlib.crc32(bytes(Path(__file__).parent)):08x}"
@@ -47,7 +47,7 @@ def kube_lab() -> Iterator[Lab]:
     """One with a cluster per site; without what tests of those do not need."""
     one = Lab(f"{NAME}_kubernetes")
     one.down()
-    one.up(also=["kubernetes"], without=["monitoring"])
+    one.up(**KUBE_PARTS)
     yield one
     one.down()
 

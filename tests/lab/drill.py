@@ -21,6 +21,7 @@ from gameday import clock
 from gameday.errors import EXIT_UNKNOWN
 from gameday.lab import Lab
 from gameday.record import kinds
+from tests.busy import lost_looks
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "experiments" / "wan-partition-frankfurt.yaml"
@@ -98,11 +99,7 @@ class Drill:
             late = ("Timeout", "its clock is known only to")
             return [why for why in whys if "before anything was armed" in why
                     and any(word in why for word in late)]  # fmt: skip
-        verdict = self.report()["verdict"]
-        reasons: list[str] = verdict["reasons"] if verdict["outcome"] == "invalid" else []
-        if any(reason.startswith(("steady state: ", "effect of ")) for reason in reasons):
-            return []
-        return [reason for reason in reasons if reason.startswith("coverage: ")]
+        return lost_looks(self.report()["verdict"])
 
     @property
     def run_directory(self) -> Path:

@@ -7,7 +7,7 @@ ingress that serves only while its Deployment has a replica, the name servers, t
 
 from __future__ import annotations
 
-import time
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,14 @@ import yaml
 from gameday import clock
 from gameday.lab import Lab
 from gameday.lab.parts import kubernetes
-from tests.lab.clusters import DEPLOYMENT, GIT_REPO, Clusters, serves
+from gameday.record import kinds
+from tests.busy import LATE_S, until
+from tests.lab.clusters import DEPLOYMENT, GIT_REPO, KUBE_PARTS, Clusters, serves
 from tests.lab.drill import ROOT, RUN_TIMEOUT_S, Drill, wait
 
 SHIPPED = ROOT / "experiments" / "kube-ingress-scaled-to-zero-frankfurt.yaml"
 SITE = "frankfurt"
 APISERVER = kubernetes.sites()[SITE].name
-
-LATE_S = 6.0
-"""A guard asks at the lease's end; on a busy machine an interpreter takes its time for it."""
 
 HELD_S = 6
 """So long beyond the lease's end does the API server answer nobody."""
@@ -35,7 +34,7 @@ HELD_S = 6
 @pytest.fixture
 def kube_drill(kube_lab: Lab, tmp_path: Path) -> Iterator[Drill]:
     """gameday as a user has it, with the lab that has clusters, which is well."""
-    kube_lab.up(also=["kubernetes"], without=["monitoring"])
+    kube_lab.up(**KUBE_PARTS)
     one = Drill(kube_lab, tmp_path)
     yield one
     one.close()
@@ -63,6 +62,25 @@ def state(clusters: Clusters) -> dict[str, Any]:
     return found
 
 
+def log_of(drill: Drill) -> str:
+    """What the run said so far."""
+    return (drill.home / "run.log").read_text(encoding="utf-8")
+
+
+def at_zero(drill: Drill, clusters: Clusters) -> subprocess.Popen[str]:
+    """The drill, begun, once it has scaled the ingress to zero."""
+    process = drill.start(shortened(drill))
+    wait(lambda: state(clusters)["ingress"]["spec"]["replicas"] == 0, 120, lambda: log_of(drill))
+    return process
+
+
+def ends_ns(drill: Drill) -> list[int]:
+    """When its two leases end, by the wall clock."""
+    armed = [event["data"]["lease"] for event in drill.events() if event["kind"] == kinds.ARMED]
+    assert len(armed) == 2
+    return [one["expire_at_ns"] for one in armed]
+
+
 def measured(report: dict[str, Any]) -> dict[str, tuple[float, float]]:
     """Bounds of every objective's number in seconds; all must have been measured."""
     found = {}
@@ -76,16 +94,13 @@ def measured(report: dict[str, Any]) -> dict[str, tuple[float, float]]:
 def test_every_layer_has_its_own_number(kube_drill: Drill, clusters: Clusters) -> None:
     """Readiness, k8gb's status, DNS and users on one timeline; Fleet paused, and it goes on."""
     before = state(clusters)
-    process = kube_drill.start(shortened(kube_drill))
-    log = kube_drill.home / "run.log"
-    said = lambda: log.read_text(encoding="utf-8")  # noqa: E731 - for messages alone
-    wait(lambda: state(clusters)["ingress"]["spec"]["replicas"] == 0, 120, said)
+    process = at_zero(kube_drill, clusters)
     seen = state(clusters)
     assert seen["fleet"]["spec"]["paused"] is True
     wait(lambda: not serves(kube_drill.lab, SITE), 10, lambda: "it serves without its ingress")
     code = process.wait(timeout=RUN_TIMEOUT_S)
     report = kube_drill.report()
-    assert code == 0 and report["verdict"]["verdict"] == "met", said()
+    assert code == 0 and report["verdict"]["verdict"] == "met", log_of(kube_drill)
     assert report["clean"]["proven"] is True and state(clusters) == before
     assert [one["held"] for one in report["effect"]] == [True, True], report["effect"]
 
@@ -103,18 +118,13 @@ def test_every_layer_has_its_own_number(kube_drill: Drill, clusters: Clusters) -
 def test_controller_killed(kube_drill: Drill, clusters: Clusters) -> None:
     """Its guards give everything back on time; the report knows what it does not know."""
     before = state(clusters)
-    process = kube_drill.start(shortened(kube_drill))
-    log = kube_drill.home / "run.log"
-    wait(lambda: state(clusters)["ingress"]["spec"]["replicas"] == 0, 120,
-         lambda: log.read_text(encoding="utf-8"))  # fmt: skip
+    process = at_zero(kube_drill, clusters)
     process.kill()
     process.wait()
-    ends = [event["data"]["lease"]["expire_at_ns"] / clock.NS_PER_S
-            for event in kube_drill.events() if event["kind"] == "lease.armed"]  # fmt: skip
-    assert len(ends) == 2
-    time.sleep(max(0.0, min(ends) - 1 - clock.wall_ns() / clock.NS_PER_S))
+    ends = ends_ns(kube_drill)
+    until(min(ends), -1)
     assert state(clusters)["ingress"]["spec"]["replicas"] == 0, "it ended early"
-    left_s = max(ends) + LATE_S - clock.wall_ns() / clock.NS_PER_S
+    left_s = (max(ends) - clock.wall_ns()) / clock.NS_PER_S + LATE_S
     wait(lambda: state(clusters) == before, left_s, lambda: str(state(clusters)))
     done = kube_drill.gameday("recover", "--reports", str(kube_drill.reports))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -127,21 +137,16 @@ def test_controller_killed(kube_drill: Drill, clusters: Clusters) -> None:
 def test_an_api_server_that_hangs_at_the_end(kube_drill: Drill, clusters: Clusters) -> None:
     """It is undone when the server answers again, and the report says how late that was."""
     before = state(clusters)
-    process = kube_drill.start(shortened(kube_drill))
-    log = kube_drill.home / "run.log"
-    said = lambda: log.read_text(encoding="utf-8")  # noqa: E731 - for messages alone
-    wait(lambda: state(clusters)["ingress"]["spec"]["replicas"] == 0, 120, said)
-    end = max(event["data"]["lease"]["expire_at_ns"] / clock.NS_PER_S
-              for event in kube_drill.events() if event["kind"] == "lease.armed")  # fmt: skip
+    process = at_zero(kube_drill, clusters)
     lab = kube_drill.lab
     assert lab.exec(APISERVER, ["pkill", "-STOP", "-x", "kube-apiserver"]).returncode == 0
     try:
-        time.sleep(max(0.0, end + HELD_S - clock.wall_ns() / clock.NS_PER_S))
+        until(max(ends_ns(kube_drill)), HELD_S)
     finally:
         assert lab.exec(APISERVER, ["pkill", "-CONT", "-x", "kube-apiserver"]).returncode == 0
     code = process.wait(timeout=RUN_TIMEOUT_S)
     report = kube_drill.report()
-    assert report["clean"]["proven"] is True and state(clusters) == before, said()
+    assert report["clean"]["proven"] is True and state(clusters) == before, log_of(kube_drill)
     assert code != 0, "nobody knows what the cluster said while it said nothing"
     late = [one for one in report["findings"] if "after its time" in one]
     assert len(late) == 2 and all(one.startswith(("fleet-paused", "ingress-gone")) for one in late)

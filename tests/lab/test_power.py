@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 import yaml
 
 from gameday.clock import NS_PER_S, wall_ns
+from tests.busy import until
 from tests.lab.bmc import PASSWORD, USER, Bmcs, seen_anywhere
 from tests.lab.drill import ROOT, Drill, wait
 
@@ -104,10 +104,6 @@ def lease(bmcs: Bmcs, action: str, file: str = "") -> dict[str, Any]:
         "spec": {"means": "redfish", "action": action, "systems": systems},
         "fire_at_ns": fire, "expire_at_ns": fire + 6 * NS_PER_S,
     }  # fmt: skip
-
-
-def until(ns: int, extra_s: float = 0.0) -> None:
-    time.sleep(max(0.0, ns / NS_PER_S + extra_s - wall_ns() / NS_PER_S))
 
 
 def states(bmcs: Bmcs) -> list[str]:
